@@ -1,0 +1,39 @@
+# PYTHON chooses the Python, PORT the port of the demonstration; FRESH=1 tests against the newest packages.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+export PORT ONCE
+.PHONY: help demo test fmt clean
+
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.tools ## Render a service, run it on PORT, show one request; ONCE=1 stops after that
+	@$(BIN)/python hooks/demo.py
+
+test: $(if $(FRESH),.venv/.fresh,.venv/.all) ## Check everything; FRESH=1 with the newest packages
+	@$(BIN)/python hooks/checks.py
+
+fmt: .venv/.all ## Format and repair what can be repaired
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## Remove what the targets made
+	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+
+.venv/.tools: hooks/environment.py constraints.txt
+	@echo "Preparing .venv ..."
+	@$(PYTHON) hooks/environment.py tools
+	@touch $@
+
+.venv/.all: .venv/.tools pyproject.toml template/chassis/pyproject.toml
+	@echo "Installing what the tests need ..."
+	@$(PYTHON) hooks/environment.py all
+	@touch $@
+
+.PHONY: .venv/.fresh
+.venv/.fresh:
+	@echo "Installing the newest packages ..."
+	@$(PYTHON) hooks/environment.py all --fresh
+	@touch .venv/.tools .venv/.all

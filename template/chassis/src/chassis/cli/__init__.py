@@ -1,0 +1,21 @@
+"""The ``chassis`` command.
+
+- ``main``: the command itself, how errors are told, and the exit codes
+- ``config``, ``doctor``, ``openapi``, ``version``: one command each
+- ``checks``: what ``doctor`` looks at
+- ``discovery``: which service a command is about
+
+Exit codes: 0 all is well, 1 something is wrong with the service or its environment, 2 the command was used
+wrongly, which includes a directory that holds no service.
+"""
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command that the process was started with, and exit with its code."""
+    from chassis.cli.main import run
+
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,42 @@
+"""``chassis openapi``: the API description of a service, the same bytes for the same code."""
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+
+import typer
+
+from chassis.app import Service
+from chassis.cli.config import find_settings
+from chassis.cli.discovery import ServiceNotFoundError, find_service, load_object
+from chassis.settings import load
+
+__all__ = ["build", "show"]
+
+
+def show(directory: Path, output: Path | None) -> None:
+    """Print or write the document, its keys sorted. Raises ``SettingsError`` if the settings are invalid."""
+    document = json.dumps(build(directory).openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    if output is None:
+        typer.echo(document, nl=False)
+    else:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(document, encoding="utf-8", newline="\n")
+
+
+def build(directory: Path) -> Service:
+    """Build the service with its own settings and open nothing.
+
+    Raises ``ServiceNotFoundError``, ``SettingsError``, and whatever the service's own code raises.
+    """
+    settings_class, root = find_settings(None, directory)
+    factory = load_object(find_service(directory).app, root)
+    # Standard output belongs to the answer; what the service logs while it is built does not.
+    with contextlib.redirect_stdout(sys.stderr):
+        service = factory(load(settings_class, directory=root))
+    if not isinstance(service, Service):
+        raise ServiceNotFoundError(
+            "create_app of this service does not return what chassis.app.create_app made"
+        )
+    return service

@@ -1,0 +1,198 @@
+"""Secrets that a name gives away inside a text: ``password=hunter2``, ``"apiKey": "x"``, ``?token=x``, ``<pin>1</pin>``.
+
+Settings files, JSON and Python reprs (also escaped inside other text), URLs, form bodies, headers, XML, command lines
+and source lines in tracebacks all say a name, then a sign, then the value. The name is found by one pattern, judged
+like any other key, and the end of the value is found by its own kind: quoted, bracketed, a header's whole line, or
+plain. Where the end is not clear, too much is masked and never too little. Every search moves forward only, so the
+time is linear in the length of the text.
+"""
+
+import re
+
+from chassis.masking.hide import STARS, hide
+from chassis.masking.keys import Keys, Secrecy
+
+_NAME = r"(?<![\w.\-])(?P<key>[\w.\-]++)"
+_PAIR = re.compile(  # key = value, "key": value, key%3Dvalue
+    _NAME
+    + r"""\]?(?P<quoted>\\*+["'`])?(?:\s{0,8}+|%20)(?P<sign>=>|:=|!=|={1,3}+|:|%3[aAdD])(?:\s{0,8}+|%20)""",
+    re.ASCII,
+)
+_OPTION = re.compile(
+    r"""(?<![\w.\-])(?P<key>--[\w.\-]++)(?:[ ]{1,4}+|\\*+["'],\s{0,4}+)(?![\-=:])""", re.ASCII
+)
+_HEADER = re.compile(  # (b"authorization", b"Bearer x") and ("X-Api-Key", "x")
+    r"""(?<![\w.\-])(?P<key>(?<=[bB]["'])[\w.\-]++|(?i:authorization|cookie|\w++-[\w\-]++))"""
+    r"""\\*+["'],\s{0,4}+(?=[bB]?\\*+["'])""",
+    re.ASCII,
+)
+_TAG = re.compile(r"<(?P<key>[\w.:\-]++)(?:\s[^<>]{0,200}+)?>(?P<value>[^<>]++)(?=<)", re.ASCII)
+_URL_PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s/?\#:@\"'<>]*+):(?P<rest>[^\s\"'<>]*+)")
+_QUOTE = re.compile(r"[bBfFrRuU]{0,2}+(?P<quote>\\*+(?P<mark>[\"'`]))(?P<next>[\s),\]};]|\Z)?")
+_BRACKET = re.compile(r"[\w.]*+(?=[(\[{])", re.ASCII)
+_INSIDE_BRACKETS = re.compile(r"\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'|[()\[\]{}]", re.DOTALL)
+_PLAIN = re.compile(r"[^\s&<>]++")
+_PLAIN_END = re.compile(r"[,;](?=\Z|[\"'\w.\- ]{1,40}+[=:])", re.ASCII)
+_MORE_DIGITS = re.compile(r"(?:[ \-][\d+().\-]++)++", re.ASCII)
+_NUMERIC = re.compile(r"[\d+().\-]++,?", re.ASCII)
+_LINE = re.compile(r"[^\r\n\"'<>]*+")
+_COOKIES = re.compile(r"[^\s;&\"'<>]++(?:;[ ]?[^\s;=&\"'<>]++=[^\s;&\"'<>]*+)*+")
+_SCHEME = re.compile(r"(?:bearer|basic|digest|token|apikey|negotiate|ntlm)(?:\s|\+|%20){1,4}+", re.IGNORECASE)
+_NOTHING = frozenset({"", "None", "null", "nil", "undefined"})
+_COUNTS = re.compile(r"[+\-]?[0-9][0-9_.,]*+(?:[a-zA-Z%]{0,2}+)|true|false|True|False", re.ASCII)
+_QUERY_KEYS = frozenset({"key", "code", "auth", "sid"})
+_SHORTEST_QUERY_SECRET = 8
+_WORDS_BEFORE = re.compile(r"(?:[A-Za-z]+ ){1,3}\Z")
+_REACH = 48
+
+
+SIGNS = ("=", ":", "%3d", "%3a", "--", "',", '",', ">")
+"""A text that the assignment rules change holds one of these signs, in lower case."""
+
+
+def mask_url_passwords(text: str) -> str:
+    """Mask the password in ``scheme://user:password@host``, whatever the scheme."""
+    return _URL_PASSWORD.sub(_url_password, text)
+
+
+def mask_assignments(text: str, keys: Keys) -> str:
+    """Mask the values of sensitive names in a text."""
+    text = _mask(text, _PAIR, keys)
+    if "--" in text:
+        text = _mask(text, _OPTION, keys)
+    if '",' in text or "'," in text:
+        text = _mask(text, _HEADER, keys)
+    return _TAG.sub(lambda tag: _tag(tag, keys), text) if ">" in text else text
+
+
+def _mask(text: str, pattern: re.Pattern[str], keys: Keys) -> str:
+    parts: list[str] = []
+    done = 0
+    found = pattern.search(text)
+    while found is not None:
+        position = found.end()
+        secrecy = _secrecy(text, found, keys)
+        if secrecy is not Secrecy.NONE:
+            start, end = _extent(text, found)
+            if _is_secret(text[start:end], secrecy, found):
+                parts += text[done:start], _hide(text[start:end])
+                done = position = end
+        found = pattern.search(text, position)
+    parts.append(text[done:])
+    return "".join(parts)
+
+
+def _secrecy(text: str, found: re.Match[str], keys: Keys) -> Secrecy:
+    key = found["key"]
+    secrecy = keys.secrecy(key)
+    if secrecy is Secrecy.NONE and _is_from_query(found):
+        return Secrecy.ALL
+    if secrecy is Secrecy.NONE and text[found.start() - 1 : found.start()] == " ":
+        before = _WORDS_BEFORE.search(text, max(0, found.start() - _REACH), found.start())
+        return Secrecy.NONE if before is None else keys.secrecy_of_phrase(before[0], key)
+    return secrecy
+
+
+def _is_from_query(found: re.Match[str]) -> bool:
+    return found["key"].lower() in _QUERY_KEYS and found.string[found.start() - 1 : found.start()] in {
+        "?",
+        "&",
+    }
+
+
+def _is_secret(value: str, secrecy: Secrecy, found: re.Match[str]) -> bool:
+    if value in _NOTHING or (secrecy is Secrecy.TEXT and _COUNTS.fullmatch(value)):
+        return False
+    return len(value) >= _SHORTEST_QUERY_SECRET or not _is_from_query(found)
+
+
+def _hide(value: str) -> str:
+    return STARS if "(" in value or value[:1] in {"[", "{"} else hide(value)
+
+
+def _extent(text: str, found: re.Match[str]) -> tuple[int, int]:
+    start = found.end()
+    quote = _QUOTE.match(text, start)
+    if quote is not None:
+        if (
+            quote["next"] is not None
+            and found[0].rstrip().endswith(":")
+            and not found.groupdict().get("quoted")
+        ):
+            return start, start  # this quote ends the text around: "bad token:"
+        return quote.end("quote"), _closing_quote(text, quote)
+    bracket = _BRACKET.match(text, start)
+    if bracket is not None:
+        return start, _closing_bracket(text, bracket.end())
+    return start, _plain_end(text, start, found["key"].lower())
+
+
+def _closing_quote(text: str, quote: re.Match[str]) -> int:
+    """Find the end of a quoted value; inside other quotes both of its quotes carry the same backslashes."""
+    mark, depth, start = quote["mark"], len(quote["quote"]) - 1, quote.end("quote")
+    if depth == 0 and text.startswith(mark * 2, start):
+        end = text.find(mark * 3, start + 2)
+        return len(text) if end < 0 else end
+    position = text.find(mark, start)
+    while position >= 0:
+        slashes = position
+        while slashes > start and text[slashes - 1] == "\\":
+            slashes -= 1
+        count = position - slashes
+        if count < depth or (count - depth) % (2 * (depth + 1)) == 0:
+            return position - min(depth, count)
+        position = text.find(mark, position + 1)
+    return len(text)
+
+
+def _closing_bracket(text: str, start: int) -> int:
+    depth = 0
+    for found in _INSIDE_BRACKETS.finditer(text, start):
+        if found[0] in "([{":
+            depth += 1
+        elif found[0] in ")]}":
+            depth -= 1
+            if depth == 0:
+                return found.end()
+    return len(text)
+
+
+def _plain_end(text: str, start: int, key: str) -> int:
+    if "cookie" in key:
+        line = _LINE if text[start - 1 : start] == " " else _COOKIES
+        found = line.match(text, start)
+        return start if found is None else found.end()
+    scheme = _SCHEME.match(text, start)
+    if "authorization" in key and scheme is None and text[start - 1 : start] == " ":
+        found = _LINE.match(text, start)
+        return start if found is None else found.end()
+    plain = _PLAIN.match(text, scheme.end() if scheme else start)
+    if plain is None:
+        return scheme.end() if scheme else start
+    stop = _PLAIN_END.search(text, plain.start(), plain.end())
+    end = plain.end() if stop is None else stop.start()
+    if _NUMERIC.fullmatch(text, start, end):
+        more = _MORE_DIGITS.match(text, end)
+        return end if more is None else more.end()
+    while end > start and text[end - 1] in "\"')]},;.\\`":
+        end -= 1
+    return end
+
+
+def _tag(tag: re.Match[str], keys: Keys) -> str:
+    secrecy = keys.secrecy(tag["key"])
+    value = tag["value"].strip()
+    if secrecy is Secrecy.NONE or not value or (secrecy is Secrecy.TEXT and _COUNTS.fullmatch(value)):
+        return tag[0]
+    return tag[0][: tag.start("value") - tag.start()] + hide(value)
+
+
+def _url_password(found: re.Match[str]) -> str:
+    user, rest = found["user"], found["rest"]
+    end = rest.rfind("@")
+    if end <= 0:
+        return found[0]
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if authority.isdigit() and len(authority) < len(rest):
+        return found[0]  # a port, and an @ in the path or the query
+    return f"{user}:{hide(rest[:end])}{rest[end:]}"

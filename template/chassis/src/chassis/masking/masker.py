@@ -1,0 +1,210 @@
+"""The masker: one walk over an event's values and one ordered list of rules for every text in it."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Final
+from uuid import UUID
+
+from chassis.masking import assignments, numbers, tokens
+from chassis.masking.hide import STARS, hide
+from chassis.masking.keys import Keys, Secrecy
+
+LONGEST_TEXT: Final = 65_536
+"""Characters of one text that are kept; what follows is cut off with a marker."""
+DEEPEST: Final = 12
+"""Levels of nested containers that are kept."""
+MOST_ITEMS: Final = 1_000
+"""Items of one container that are kept."""
+
+_OVERLAP = 4_096
+_MOST_VALUES = 10_000
+# RFC 5321 without quoted local parts, with internationalised ones (RFC 6531); %40 is @ in a URL.
+_EMAIL = re.compile(r"(?<![\w.%+*\-])(?P<local>[\w.%+\-]++)@(?P<domain>[\w\-]++(?:\.[\w\-]++)++)")
+_ENCODED_EMAIL = re.compile(r"(?<![\w.+*\-])(?P<local>[\w.+\-]++)%40(?P<domain>[\w\-]++(?:\.[\w\-]++)++)")
+_FLAT = (str, bytes, bytearray, memoryview, range)
+_SMALLEST_NUMBER_MASKED = 10**11
+_MAX_INT_BITS = 4_096
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk over an event: the containers around the current value, and how many values may still follow."""
+
+    around: set[int] = field(default_factory=set)
+    left: int = _MOST_VALUES
+
+
+class Masker:
+    """Masks secrets and personal data in log events: by the name of a field and by the form of a text.
+
+    ``mask_ips`` masks IPv4 and IPv6 addresses too. ``sensitive_keys`` adds names to the built-in ones, in any
+    spelling. Never raises; thread-safe. Results hold only text, numbers, booleans, None, dicts and lists.
+    """
+
+    def __init__(self, *, mask_ips: bool = False, sensitive_keys: Iterable[str] = ()) -> None:
+        self._keys = Keys(sensitive_keys)
+        self._mask_ips = mask_ips
+        trigger = rf"{numbers.TRIGGER}|{tokens.TRIGGER}|(?<=@)" + (
+            f"|{numbers.ADDRESS_TRIGGER}" if mask_ips else ""
+        )
+        self._trigger = re.compile(rf"[0-9+@_.:\-](?:{trigger})")
+        self._names = re.compile("|".join(sorted(set(self._keys.triggers))))
+
+    def text(self, value: str) -> str:
+        """Mask what is secret in a text; text longer than 65,536 characters is cut, with a marker."""
+        if len(value) <= LONGEST_TEXT:
+            return self.all_rules(value) if self.is_suspect(value) else value
+        masked = self.all_rules(value[: LONGEST_TEXT + _OVERLAP])
+        # A secret that crosses the first cut stands whole in the overlap; one that crosses the second is cut off here.
+        return f"{masked[: max(0, len(masked) - _OVERLAP)]}... [{len(value) - LONGEST_TEXT} characters cut]"
+
+    def is_suspect(self, text: str) -> bool:
+        """Tell quickly whether a text may hold anything to mask; False is certain, True is not."""
+        if self._trigger.search(text) is not None or any(literal in text for literal in tokens.LITERALS):
+            return True
+        lower = text.lower()
+        if any(literal in lower for literal in tokens.LOWER_LITERALS) or "%40" in text:
+            return True
+        return any(sign in lower for sign in assignments.SIGNS) and (
+            self._names.search(lower) is not None or "://" in text
+        )
+
+    def all_rules(self, text: str) -> str:
+        """Apply every rule, without the quick look of ``is_suspect`` before."""
+        text = tokens.mask_private_keys(text)
+        text = assignments.mask_url_passwords(text)
+        text = assignments.mask_assignments(text, self._keys)
+        text = tokens.mask_tokens(text)
+        text = _mask_emails(text)
+        text = numbers.mask_numbers(text)
+        return numbers.mask_addresses(text) if self._mask_ips else text
+
+    def value(self, key: str, value: object) -> object:
+        """Mask the value of one field."""
+        return self._field(key, value, _Walk())
+
+    def event(self, event: Mapping[str, object]) -> dict[str, object]:
+        """Mask all fields of an event, names included."""
+        walk = _Walk()
+        return {self.text(key): self._field(key, value, walk) for key, value in event.items()}
+
+    def is_sensitive_key(self, key: str) -> bool:
+        """Tell whether text under this key is masked whatever it is."""
+        return self._keys.secrecy(key) is not Secrecy.NONE
+
+    def _field(self, key: str, value: object, walk: _Walk) -> object:
+        secrecy = self._keys.secrecy(key)
+        if value is None or secrecy is Secrecy.NONE:
+            return self._walk(value, walk)
+        if secrecy is Secrecy.TEXT and isinstance(value, (bool, int, float)):
+            return value
+        return _hide(value)
+
+    def _walk(self, value: object, walk: _Walk) -> object:
+        if value is None or value is True or value is False:
+            return value
+        if isinstance(value, Enum):
+            return self.text(plain(value))
+        if isinstance(value, str):
+            return self.text(plain(value))
+        if isinstance(value, float):
+            return float(value)
+        if isinstance(value, int):
+            return self._int(value)
+        if isinstance(value, (Mapping, Sequence, Set)) and not isinstance(value, _FLAT):
+            return self._container(value, walk)
+        return self.text(plain(value))
+
+    def _int(self, value: int) -> object:
+        number = int(value)
+        if abs(number) < _SMALLEST_NUMBER_MASKED:
+            return number
+        if number.bit_length() > _MAX_INT_BITS:
+            return f"<int of {number.bit_length()} bits>"
+        text = str(number)
+        masked = self.text(text)
+        return number if masked == text else masked
+
+    def _container(
+        self, value: Mapping[object, object] | Sequence[object] | Set[object], walk: _Walk
+    ) -> object:
+        if id(value) in walk.around:
+            return "<circular>"
+        if len(walk.around) >= DEEPEST:
+            return "<nested too deep>"
+        walk.around.add(id(value))
+        try:
+            return self._mapping(value, walk) if isinstance(value, Mapping) else self._items(value, walk)
+        except Exception as error:  # noqa: BLE001  # a container of someone else's may raise anything
+            return f"<{type(value).__name__} that raised {type(error).__name__}>"
+        finally:
+            walk.around.discard(id(value))
+
+    def _mapping(self, value: Mapping[object, object], walk: _Walk) -> dict[str, object]:
+        result: dict[str, object] = {}
+        for count, (key, item) in enumerate(value.items()):
+            if count >= MOST_ITEMS or walk.left <= 0:
+                result["..."] = f"{len(value) - count} more"
+                break
+            walk.left -= 1
+            name = plain(key)
+            result[self.text(name)] = self._field(name, item, walk)
+        return result
+
+    def _items(self, value: Sequence[object] | Set[object], walk: _Walk) -> list[object]:
+        if (
+            isinstance(value, Sequence)
+            and len(value) == len(("name", "value"))
+            and isinstance(value[0], (str, bytes))
+        ):
+            name = plain(value[0])
+            if self._keys.secrecy(name) is Secrecy.ALL:
+                return [self.text(name), self._field(name, value[1], walk)]
+        result: list[object] = []
+        for count, item in enumerate(value):
+            if count >= MOST_ITEMS or walk.left <= 0:
+                result.append(f"... {len(value) - count} more")
+                break
+            walk.left -= 1
+            result.append(self._walk(item, walk))
+        return result
+
+
+def plain(value: object) -> str:
+    """Return a value as text: its own form for the usual types, else its repr; never raises."""
+    try:
+        if isinstance(value, str):
+            return str(value)
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return bytes(value[: LONGEST_TEXT + _OVERLAP + 1]).decode("utf-8", "backslashreplace")
+        if isinstance(value, (datetime, date, time)):
+            return value.isoformat()
+        if isinstance(value, Enum):
+            return plain(value.value)
+        if isinstance(value, (UUID, Decimal, PurePath)):
+            return str(value)
+        return repr(value)
+    except Exception as error:  # noqa: BLE001  # a repr may raise anything; the log line is worth more
+        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+
+
+def _hide(value: object) -> str:
+    if isinstance(value, (Mapping, Sequence, Set)) and not isinstance(value, (str, bytes, bytearray)):
+        return STARS
+    return hide(plain(value))
+
+
+def _mask_emails(text: str) -> str:
+    text = _EMAIL.sub(_email, text)
+    return _ENCODED_EMAIL.sub(_email, text)
+
+
+def _email(found: re.Match[str]) -> str:
+    top = found["domain"].rpartition(".")[2]
+    is_name = (len(top) >= 2 and top.isalpha()) or top.startswith("xn--")  # noqa: PLR2004  # no top level has one letter
+    return hide(found[0]) if is_name and found["local"] != "git" else found[0]

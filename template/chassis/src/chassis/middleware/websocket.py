@@ -1,0 +1,102 @@
+"""One WebSocket connection, as the request layer sees it."""
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.types import Message, Receive, Scope, Send
+
+from chassis import context
+from chassis.errors import BadRequest, ServiceError, TooManyRequests
+from chassis.middleware.arrival import read_arrival
+from chassis.middleware.problems import problem_response
+
+if TYPE_CHECKING:
+    from chassis.middleware.layer import RequestLayer
+
+__all__ = ["Connection"]
+
+# RFC 6455, 7.4.1
+POLICY_VIOLATION = 1008
+INTERNAL_ERROR = 1011
+
+
+class Connection:
+    """Admits the handshake as a request is admitted, binds the context, and reports the connection's end."""
+
+    def __init__(self, layer: "RequestLayer", scope: Scope, send: Send) -> None:
+        self._layer = layer
+        self._scope = scope
+        self._send = send
+        self._closed = False
+        self._arrival = read_arrival(scope)
+        self._peer = layer.collaborators.proxies.resolve(scope)
+        self._log = structlog.get_logger("chassis.websocket")
+
+    async def serve(self, receive: Receive) -> None:
+        """Serve the connection until either side closes it; a crash closes it too."""
+        started_at = perf_counter()
+        root_path = self._scope.get("root_path", "")
+        token = context.enter({"request_id": self._arrival.request_id})
+        try:
+            refusal = await self._refusal()
+            if refusal is None:
+                await self._layer.app(self._scope, receive, self.send)
+            else:
+                await self._refuse(refusal, receive)
+        except Exception as crash:  # noqa: BLE001 - whatever the application failed with ends the connection
+            self._layer.log_crash(crash, response_started=True)
+            await self._close(INTERNAL_ERROR)
+        finally:
+            self._log.info(
+                "websocket",
+                route=self._layer.templates.of(self._scope, root_path),
+                path=self._scope["path"],
+                client=self._peer.address,
+                duration_ms=round((perf_counter() - started_at) * 1000, 3),
+            )
+            context.leave(token)
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on; the answer to the handshake names the request."""
+        kind = message["type"]
+        if kind in {"websocket.accept", "websocket.http.response.start"}:
+            identity = (b"x-request-id", self._arrival.request_id.encode())
+            message = {**message, "headers": [*message.get("headers", ()), identity]}
+        elif kind == "websocket.close":
+            self._closed = True
+        await self._send(message)
+
+    async def _refusal(self) -> ServiceError | None:
+        collaborators, limits = self._layer.collaborators, self._layer.limits
+        if not collaborators.security_headers.host_allowed(self._arrival.host, self._scope["path"]):
+            return BadRequest("The Host header names no host of this service.")
+        limit = None if limits is None else limits.limit_for(self._scope, self._peer)
+        if limit is None:
+            return None
+        decision = await collaborators.limiter.hit(limit.key, limit.quota)
+        if decision.allowed:
+            return None
+        collaborators.metrics.rate_limited(limit.route)
+        return TooManyRequests("The rate limit is used up.", retry_after=decision.retry_after)
+
+    async def _refuse(self, error: ServiceError, receive: Receive) -> None:
+        """Answer the handshake with a problem where the server can, else close it: ASGI, Denial Response."""
+        await receive()
+        if "websocket.http.response" not in self._scope.get("extensions", {}):
+            await self._close(POLICY_VIOLATION)
+            return
+        self._closed = True
+        response = problem_response(error, self._scope)
+        await self.send(
+            {
+                "type": "websocket.http.response.start",
+                "status": response.status_code,
+                "headers": response.raw_headers,
+            }
+        )
+        await self.send({"type": "websocket.http.response.body", "body": response.body})
+
+    async def _close(self, code: int) -> None:
+        if not self._closed:
+            await self.send({"type": "websocket.close", "code": code})

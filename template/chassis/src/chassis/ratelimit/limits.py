@@ -1,0 +1,257 @@
+"""Which request counts against which quota, decided before the application routes it.
+
+The routes are read once and matched by their own expressions in their own order, so that a request is
+limited as the route that will answer it. Without any exception from the default quota nothing is matched.
+
+Header fields: https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from re import Pattern
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import structlog
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import Scope
+
+from chassis.ratelimit.keys import LONGEST_KEY, HasAddress, Key, bounded, by_address
+from chassis.ratelimit.quota import UNLIMITED, Decision, Quota
+from chassis.ratelimit.settings import RateLimitSettings
+
+EXEMPT: Final = frozenset({"/health", "/health/live", "/health/ready", "/health/detailed", "/metrics"})
+"""Paths that are never limited: an orchestrator that is refused would stop a healthy service."""
+UNMATCHED: Final = "unmatched"
+WEBSOCKET: Final = "WEBSOCKET"
+"""What stands for the method of a WebSocket connection in ``RATE_LIMIT_ROUTES``."""
+
+ANY: Final = "*"
+
+_MARK: Final = "__chassis_rate_limit__"
+_CONVERTOR: Final = re.compile(r":[a-zA-Z_][a-zA-Z0-9_]*\}")
+_STRING_SAFE: Final = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+def rate_limit(quota: str | None) -> Callable[[Endpoint], Endpoint]:
+    """Give an endpoint a quota of its own, as ``"10/60"``; None or ``"unlimited"`` takes its limit away.
+
+    It works above and below the route decorator. ``RATE_LIMIT_ROUTES`` takes precedence. Raises
+    ``ValueError`` for what is no quota.
+    """
+    mark = UNLIMITED if quota is None else quota
+    if mark != UNLIMITED:
+        Quota.parse(mark)
+
+    def decorate(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _MARK, mark)
+        return endpoint
+
+    return decorate
+
+
+class Limit:
+    """What one request counts against: ``quota``, under ``key``."""
+
+    __slots__ = ("_limits", "_scope", "key", "quota")
+
+    def __init__(self, key: str, quota: Quota, limits: "Limits", scope: Scope) -> None:
+        self.key = key
+        self.quota = quota
+        self._limits = limits
+        self._scope = scope
+
+    @property
+    def route(self) -> str:
+        """The template of the route that would have answered; found when asked, for refused requests only."""
+        return self._limits.route_of(self._scope)
+
+
+class Limits:
+    """The quotas of an application.
+
+    ``routes`` are those of the application, included routers and all. Routes in ``RATE_LIMIT_ROUTES`` that
+    it does not have are logged as a warning. ``key`` names the client.
+    """
+
+    def __init__(
+        self, settings: RateLimitSettings, routes: Iterable[BaseRoute] = (), *, key: Key = by_address
+    ) -> None:
+        self.default = Quota(settings.requests, settings.window)
+        self._enabled = settings.enabled
+        self._key = key
+        self._routes = _read(routes, settings.routes)
+        self._exceptions, self._anywhere = _by_segment(self._routes)
+        self._has_exceptions = any(route.quotas for route in self._routes)
+
+    def limit_for(self, scope: Scope, peer: HasAddress) -> Limit | None:
+        """Return what a request counts against; None for one that is not limited."""
+        if not self._enabled:
+            return None
+        quota = self.default
+        path = _path(scope)
+        if path in EXEMPT:
+            return None
+        key = self._key(scope, peer)
+        if len(key) > LONGEST_KEY:
+            key = bounded(key)
+        if self._has_exceptions:
+            own = self._quota(scope.get("method", WEBSOCKET), path)
+            if own is None:
+                return None
+            if own is not quota:
+                quota = own
+                key = f"{quota.name} {key}"
+        return Limit(key, quota, self, scope)
+
+    def quota_for(self, method: str, path: str) -> tuple[Quota, str] | None:
+        """Return the quota of a request and the template of its route; None for one that is not limited."""
+        if not self._enabled or path in EXEMPT:
+            return None
+        quota = self._quota(method, path)
+        return None if quota is None else (quota, self._template(method, path))
+
+    def route_of(self, scope: Scope) -> str:
+        """Return the template of the route that answers a request, or ``unmatched``."""
+        return self._template(scope.get("method", WEBSOCKET), _path(scope))
+
+    def headers(self, decision: Decision, quota: Quota) -> list[tuple[bytes, bytes]]:
+        """Return the fields ``RateLimit-Policy`` and ``RateLimit`` of a response.
+
+        ``Retry-After`` is a header of the error ``TooManyRequests``. In a refusal both name the same time.
+        """
+        policy, name = _policy(quota)
+        reset = decision.reset_after if decision.allowed else decision.retry_after
+        return [
+            (b"ratelimit-policy", policy),
+            (b"ratelimit", b"%b;r=%d;t=%d" % (name, decision.remaining, reset)),
+        ]
+
+    def _quota(self, method: str, path: str) -> Quota | None:
+        for route in self._exceptions.get(_segment(path), self._anywhere):
+            if route.matches(method, path):
+                return route.quotas.get(method, route.quotas.get(ANY, self.default))
+        return self.default
+
+    def _template(self, method: str, path: str) -> str:
+        return next((route.template for route in self._routes if route.matches(method, path)), UNMATCHED)
+
+
+class _Compiled:
+    """A route as the limits see it; ``quotas`` by method, where not the default, None for no limit."""
+
+    def __init__(
+        self,
+        template: str,
+        expression: Pattern[str],
+        methods: frozenset[str] | None,
+        quotas: Mapping[str, Quota | None],
+    ) -> None:
+        self.template = template
+        self.methods = methods
+        self.quotas = quotas
+        self._match = expression.match
+        segment = _segment(template)
+        self.segment = None if "{" in segment or not template.startswith("/") else segment
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether the router would choose this route, were it the first."""
+        return (self.methods is None or method in self.methods) and self._match(path) is not None
+
+
+def _read(routes: Iterable[BaseRoute], exceptions: Mapping[str, str]) -> list[_Compiled]:
+    """Compile the routes, in the order in which the router tries them."""
+    given = {_CONVERTOR.sub("}", route): quota for route, quota in exceptions.items()}
+    used: set[str] = set()
+    compiled = []
+    for context in iter_route_contexts(list(routes)):
+        expression = getattr(context, "path_regex", None)
+        template = context.path_format or context.path
+        if expression is None or template is None:
+            continue
+        methods = _methods(context)
+        quotas = _marked(context.endpoint, template, methods)
+        for method in methods or (ANY,):
+            for name in _names(method, template):
+                if name in given:
+                    used.add(name)
+                    quotas[method] = _parsed(given[name], name)
+                    break
+        compiled.append(_Compiled(template, expression, methods, quotas))
+    for name in given.keys() - used:
+        structlog.get_logger("chassis.ratelimit").warning(
+            "RATE_LIMIT_ROUTES names a route that the service does not have", route=name
+        )
+    return compiled
+
+
+def _methods(context: RouteContext) -> frozenset[str] | None:
+    if isinstance(context.original_route, WebSocketRoute):
+        return frozenset({WEBSOCKET})
+    return frozenset(context.methods) if context.methods else None
+
+
+def _names(method: str, template: str) -> Iterator[str]:
+    """Yield what a route can be called in the settings, the most exact name first."""
+    yield f"{method} {template}"
+    if method == "HEAD":
+        yield f"GET {template}"
+    yield template
+
+
+def _marked(
+    endpoint: Callable[..., Any] | None, template: str, methods: frozenset[str] | None
+) -> dict[str, Quota | None]:
+    mark = getattr(endpoint, _MARK, None)
+    if mark is None:
+        return {}
+    names = ",".join(sorted((methods or frozenset()) - {"HEAD"}))
+    quota = _parsed(mark, f"{names} {template}".strip())
+    return dict.fromkeys(methods or (ANY,), quota)
+
+
+def _parsed(text: str, name: str) -> Quota | None:
+    return None if text == UNLIMITED else Quota.parse(text, name=name)
+
+
+def _by_segment(
+    routes: Sequence[_Compiled],
+) -> tuple[dict[str, tuple[_Compiled, ...]], tuple[_Compiled, ...]]:
+    """Return what must be tried for a path, by its first segment and for any other first segment.
+
+    Routes behind the last one that has a quota of its own change nothing and are left out.
+    """
+
+    def needed(segment: str | None) -> tuple[_Compiled, ...]:
+        tried = [route for route in routes if route.segment is None or route.segment == segment]
+        while tried and not tried[-1].quotas:
+            tried.pop()
+        return tuple(tried)
+
+    return {route.segment: needed(route.segment) for route in routes if route.segment is not None}, needed(
+        None
+    )
+
+
+def _segment(path: str) -> str:
+    return path.split("/", 2)[1] if path.startswith("/") else ""
+
+
+def _path(scope: Scope) -> str:
+    """Return the path that the router sees: without the prefix the application is mounted under."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and path.startswith(root) and path[len(root) : len(root) + 1] in {"", "/"}:
+        return path[len(root) :]
+    return path
+
+
+@functools.lru_cache(1_024)
+def _policy(quota: Quota) -> tuple[bytes, bytes]:
+    """Return both fields' constant parts; names are strings of RFC 9651, 3.3.3."""
+    name = quote(quota.name, safe=_STRING_SAFE).encode("ascii")
+    return b'"%b";q=%d;w=%d' % (name, quota.requests, quota.window), b'"%b"' % name

@@ -1,0 +1,33 @@
+"""Which Host headers are answered. An unknown one is how caches and links in mails get poisoned."""
+
+from collections.abc import Iterable
+from typing import Final
+
+PROBES: Final = frozenset({"/health", "/health/live", "/health/ready"})
+"""Paths answered for any host: a kubelet calls a pod by its address, which no list can contain."""
+
+
+class AllowedHosts:
+    """The hosts of a service: exact names, ``*.example.com`` for subdomains of any depth, ``*`` for all.
+
+    ``*.example.com`` does not contain ``example.com`` itself.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        names = {pattern.lower() for pattern in patterns}
+        self._any = "*" in names
+        self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
+        self._names = frozenset(name for name in names if not name.startswith("*"))
+
+    def allow(self, host: bytes, path: str = "") -> bool:
+        """Return whether a request with this Host header is answered; its port does not matter."""
+        if self._any or path in PROBES:
+            return True
+        name = _name(host.decode("latin-1").lower())
+        return name in self._names or (name.endswith(self._suffixes) and not name.startswith("."))
+
+
+def _name(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0].removesuffix(".")

@@ -1,0 +1,20 @@
+"""The process: it listens, owns the signals, and stops without losing a request.
+
+- ``command``: ``main``, the command line of a service
+- ``process``: ``run``, one process, several workers or the reloader
+- ``application``: how the service is built from its factory
+- ``worker``: one serving process: start, serve, drain, stop
+- ``listener``: one socket and the connections that came through it
+- ``supervisor``: the parent of several workers
+- ``reloader``: restarts the service when a source file changes
+- ``sockets``: opening the ports, and saying why that failed
+- ``signals``: what asks the process to stop
+- ``exits``: the exit codes
+
+The drain is explained in ``docs/explanation/drain.md``.
+"""
+
+from chassis.server.command import main
+from chassis.server.process import run
+
+__all__ = ["main", "run"]

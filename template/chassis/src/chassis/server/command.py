@@ -1,0 +1,43 @@
+"""The command line of a service."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from chassis.server import exits
+from chassis.server.process import run
+from chassis.service_settings import ServiceSettings
+from chassis.settings import SettingsError, load
+
+__all__ = ["main"]
+
+
+def main(factory: str, settings: type[ServiceSettings], arguments: Sequence[str] | None = None) -> int:
+    """Read the settings, serve ``factory`` (``orders.app:create_app``) and return the exit code.
+
+    Each option sets the variable of its name, so that it goes before ``.env`` and the files. Settings that are
+    wrong are listed on standard error, all of them; the exit code is then 78.
+    """
+    os.environ.update(_options(factory, arguments))
+    try:
+        loaded = load(settings)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return exits.CONFIG
+    return run(factory, loaded)
+
+
+def _options(factory: str, arguments: Sequence[str] | None) -> dict[str, str]:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {factory.partition(':')[0].partition('.')[0]}",
+        description="Serve until SIGTERM or Ctrl-C. Every setting is an environment variable or a line in config/.",
+    )
+    parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (HOST)")
+    parser.add_argument("--port", metavar="NUMBER", help="port to listen on (PORT)")
+    parser.add_argument("--workers", metavar="NUMBER", help="number of worker processes (WORKERS)")
+    parser.add_argument(
+        "--reload", action="store_const", const="true", help="restart when a source file changes (RELOAD)"
+    )
+    given = vars(parser.parse_args(arguments))
+    return {name.upper(): value for name, value in given.items() if value is not None}

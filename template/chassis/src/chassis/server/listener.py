@@ -1,0 +1,200 @@
+"""One socket, and the connections that came through it."""
+
+import asyncio
+import math
+import socket
+import time
+from email.utils import formatdate
+from typing import Any, Final, Literal, cast
+
+from starlette.types import ASGIApp
+from typing_extensions import override
+from uvicorn import Config
+from uvicorn.lifespan.off import LifespanOff
+from uvicorn.lifespan.on import LifespanOn
+from uvicorn.server import ServerState
+
+from chassis.service_settings import ServerSettings
+
+__all__ = ["Listener", "StartupFailed"]
+
+_BACKLOG: Final = 2048  # connections that wait to be accepted; the kernel's own limit may be lower
+_LARGEST_HEAD: Final = 64 * 1024  # bytes of a request line and headers, where h11 parses them
+_POLL: Final = 0.02  # seconds between looks at the connections while they finish
+_QUIET: Final = 0.1  # seconds that a connection without a request may still send one
+_CANCEL: Final = 1.0  # seconds that a cancelled request may take to end
+
+
+class StartupFailed(Exception):  # noqa: N818 - no error of this code: the application said so, and logged why
+    """The application's lifespan did not start."""
+
+
+class Listener:
+    """Serves an application on one socket with uvicorn's protocols, and ends without losing a request.
+
+    ``uvicorn.Server`` closes the socket as soon as it is asked to stop. Here the steps of a stop are apart, so
+    that the process can put them in order.
+    """
+
+    def __init__(
+        self, app: ASGIApp, sock: socket.socket, settings: ServerSettings, *, lifespan: Literal["on", "off"]
+    ) -> None:
+        self._socket = sock
+        self._config = Config(
+            cast("Any", app),
+            interface="asgi3",
+            lifespan=lifespan,
+            log_config=None,  # the chassis's logging is in place
+            access_log=False,  # the request layer writes the access line
+            proxy_headers=False,  # the request layer trusts proxies by TRUSTED_PROXIES
+            server_header=False,
+            workers=1,
+            backlog=_BACKLOG,
+            timeout_keep_alive=math.ceil(settings.keep_alive),
+            h11_max_incomplete_event_size=_LARGEST_HEAD,
+        )
+        self._state = ServerState()
+        self._lifespan: _Lifespan | LifespanOff = LifespanOff(self._config)
+        self._server: asyncio.Server | None = None
+        self._clock: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> str:
+        """The URL that the socket is bound to."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def in_flight(self) -> int:
+        """Number of requests that have no complete response yet."""
+        return len(self._state.tasks)
+
+    async def open(self) -> None:
+        """Start the application and accept connections.
+
+        Raises ``StartupFailed``, or ``OSError`` if the port is taken. If it is cancelled, the application closes
+        what it has opened.
+        """
+        if not self._config.loaded:
+            self._config.load()
+        if self._config.lifespan == "on":
+            self._lifespan = lifespan = _Lifespan(self._config)
+            try:
+                await lifespan.startup()
+            except asyncio.CancelledError:
+                await lifespan.cancel()
+                raise
+            if lifespan.should_exit:
+                raise StartupFailed
+        self._set_date()
+        self._clock = asyncio.create_task(self._tell_time(), name="date header")
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                self._connect, sock=self._socket, backlog=_BACKLOG
+            )
+        except OSError:
+            await self.close()
+            raise
+
+    async def refuse(self) -> None:
+        """Accept no more connections, except those that the kernel has already accepted for us.
+
+        To close the socket alone would reset them, and their requests with them.
+        """
+        if self._server is None:
+            return
+        queue = self._socket.dup()
+        queue.setblocking(False)
+        self._server.close()
+        waiting = []
+        while True:
+            try:
+                waiting.append(queue.accept()[0])
+            except BlockingIOError:
+                break
+            except OSError:  # that one client has gone
+                continue
+        queue.close()
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(self._connect, connection)
+
+    async def finish(self, limit: float) -> int:
+        """Wait for the requests in flight, at most ``limit`` seconds; return how many had to be cut off.
+
+        Connections without a request are closed, after a moment in which a request that is on its way arrives.
+        """
+        told: set[object] = set()
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(limit):
+                while self._state.connections or self._state.tasks:
+                    for connection in list(self._state.connections):
+                        if _is_idle(connection) and time.monotonic() - begun < _QUIET:
+                            continue
+                        if connection not in told or _is_idle(connection):
+                            told.add(connection)
+                            connection.shutdown()
+                    await asyncio.sleep(_POLL)
+        except TimeoutError:
+            return await self._cut_off()
+        return 0
+
+    async def close(self) -> bool:
+        """Stop the application; return whether it stopped without an error."""
+        if self._clock is not None:
+            self._clock.cancel()
+        if isinstance(self._lifespan, LifespanOff):
+            return True
+        await self._lifespan.shutdown()
+        return not self._lifespan.should_exit
+
+    async def _cut_off(self) -> int:
+        tasks = list(self._state.tasks)
+        for task in tasks:
+            task.cancel("the shutdown timeout is over")
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CANCEL)
+        left = list(self._state.connections)
+        for connection in left:
+            connection.transport.close()
+        return max(len(tasks), len(left))
+
+    def _connect(self) -> asyncio.Protocol:
+        protocol = cast("Any", self._config.http_protocol_class)
+        return cast(
+            "asyncio.Protocol",
+            protocol(config=self._config, server_state=self._state, app_state=self._lifespan.state),
+        )
+
+    async def _tell_time(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self._set_date()
+
+    def _set_date(self) -> None:
+        self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+
+
+class _Lifespan(LifespanOn):
+    """uvicorn's lifespan, whose start can be given up."""
+
+    _task: "asyncio.Task[Any] | None" = None
+
+    @override
+    async def main(self) -> None:
+        self._task = asyncio.current_task()
+        await super().main()
+
+    async def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+
+def _is_idle(connection: Any) -> bool:
+    """Tell whether an HTTP connection has no request; a WebSocket always counts as busy."""
+    if not hasattr(connection, "cycle"):
+        return False
+    return connection.cycle is None or connection.cycle.response_complete

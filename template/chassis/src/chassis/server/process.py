@@ -1,0 +1,55 @@
+"""One process, several workers or the reloader."""
+
+import sys
+
+import structlog
+
+from chassis.logging import configure_logging, flush_logs
+from chassis.metrics import shared_directory
+from chassis.server.exits import FAILED
+from chassis.server.reloader import Reloader
+from chassis.server.signals import Stop
+from chassis.server.sockets import CannotListenError, Sockets, open_sockets
+from chassis.server.supervisor import Supervisor
+from chassis.server.worker import Worker
+from chassis.service_settings import ServiceSettings
+
+__all__ = ["run"]
+
+log = structlog.get_logger("chassis.server")
+
+
+def run(factory: str, settings: ServiceSettings) -> int:
+    """Serve ``factory`` (``orders.app:create_app``) until SIGTERM or SIGINT, and return the exit code.
+
+    The code is 0 after a drain, 1 if the service could not start or stop, 78 if a setting is wrong, 130 after a
+    second SIGINT. The factory is called with the settings in each worker; with ``reload`` it is called without,
+    so that it reads them again. Must be called in the main thread.
+    """
+    try:
+        sockets = open_sockets(settings.server)
+    except CannotListenError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED
+    try:
+        if settings.server.reload:
+            return _with_children(Reloader(factory, settings, sockets), settings)
+        if settings.server.workers > 1:
+            return _with_children(Supervisor(factory, settings, sockets), settings)
+        return _alone(factory, settings, sockets)
+    finally:
+        sockets.close()
+
+
+def _alone(factory: str, settings: ServiceSettings, sockets: Sockets) -> int:
+    with Stop().installed() as stop:
+        return Worker(factory, settings, sockets, stop=stop).run()
+
+
+def _with_children(parent: Reloader | Supervisor, settings: ServiceSettings) -> int:
+    configure_logging(settings.logging, service=settings.service.name, environment=settings.environment)
+    try:
+        with shared_directory(settings.metrics):
+            return parent.run()
+    finally:
+        flush_logs()

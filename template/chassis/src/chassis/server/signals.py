@@ -1,0 +1,70 @@
+"""What asks the process to stop."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["Stop"]
+
+
+class Stop:
+    """A request to stop: SIGTERM or SIGINT, or ``request``. A second SIGINT forces.
+
+    The handlers are installed before the application is built: process 1 of a container has no default ones, so
+    a signal that came early would be lost. A worker ignores SIGINT, because Ctrl-C reaches the whole process
+    group and its parent already passes the wish on as SIGTERM.
+    """
+
+    def __init__(self, *, ignore_interrupt: bool = False) -> None:
+        self.requested = False
+        self.forced = False
+        self._ignore_interrupt = ignore_interrupt
+        self._interrupted = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._request_event = asyncio.Event()
+        self._force_event = asyncio.Event()
+
+    @contextmanager
+    def installed(self) -> Iterator["Stop"]:
+        """Handle the signals inside the block. Needs the main thread."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        signal.signal(signal.SIGTERM, self._handle)
+        signal.signal(signal.SIGINT, signal.SIG_IGN if self._ignore_interrupt else self._handle)
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake the waiters on this loop from now on."""
+        self._loop = loop
+        self._wake()
+
+    def request(self) -> None:
+        """Ask for a stop, as SIGTERM does."""
+        self.requested = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    async def wait_requested(self) -> None:
+        """Return when a stop is asked for."""
+        await self._request_event.wait()
+
+    async def wait_forced(self) -> None:
+        """Return when a second SIGINT forces the stop."""
+        await self._force_event.wait()
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            self.forced = self._interrupted
+            self._interrupted = True
+        self.request()
+
+    def _wake(self) -> None:
+        if self.requested:
+            self._request_event.set()
+        if self.forced:
+            self._force_event.set()

@@ -1,0 +1,160 @@
+"""One serving process: start, serve, drain, stop."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+
+import structlog
+from uvicorn import Config
+from uvicorn.importer import ImportFromStringError
+
+from chassis.logging import flush_logs
+from chassis.server import exits
+from chassis.server.application import Application, build
+from chassis.server.listener import Listener, StartupFailed
+from chassis.server.signals import Stop
+from chassis.server.sockets import Sockets, cannot_listen
+from chassis.service_settings import ServiceSettings
+from chassis.settings import SettingsError
+
+__all__ = ["Worker"]
+
+log = structlog.get_logger("chassis.server")
+
+
+class Worker:
+    """Builds the service and serves it until it is asked to stop.
+
+    A stop has this order: readiness fails; for the drain delay everything is still served; connections are
+    refused while requests in flight finish; the management port closes; the application closes what it opened.
+    """
+
+    def __init__(
+        self,
+        factory: str,
+        settings: ServiceSettings,
+        sockets: Sockets,
+        *,
+        stop: Stop,
+        on_ready: Callable[[], None] = lambda: None,
+        reads_settings: bool = False,
+        drain_delay: float | None = None,
+    ) -> None:
+        self._factory = factory
+        self._settings = settings
+        self._sockets = sockets
+        self._stop = stop
+        self._on_ready = on_ready
+        self._reads_settings = reads_settings
+        self._drain_delay = (
+            settings.lifecycle.delay(settings.environment) if drain_delay is None else drain_delay
+        )
+
+    def run(self) -> int:
+        """Serve, and return the exit code."""
+        try:
+            application = build(self._factory, None if self._reads_settings else self._settings)
+        except SettingsError as error:
+            sys.stderr.write(f"{error}\n")
+            return exits.CONFIG
+        except ImportFromStringError as error:
+            sys.stderr.write(f"{error}\n")
+            return exits.FAILED
+        except Exception:
+            log.critical("the service cannot be built", factory=self._factory, exc_info=True)
+            flush_logs()
+            return exits.FAILED
+        with asyncio.Runner(loop_factory=Config(application.app).get_loop_factory()) as runner:
+            code = runner.run(self._serve(application))
+        flush_logs()
+        return code
+
+    async def _serve(self, application: Application) -> int:
+        loop = asyncio.get_running_loop()
+        self._stop.attach(loop)
+        server = self._settings.server
+        public = Listener(application.app, self._sockets.public, server, lifespan="on")
+        management = None
+        if application.management is not None and self._sockets.management is not None:
+            management = Listener(application.management, self._sockets.management, server, lifespan="off")
+
+        serving = loop.create_task(self._serve_until_stopped(application, public, management))
+        forced = loop.create_task(self._stop.wait_forced())
+        await asyncio.wait({serving, forced}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            log.warning("stopped at once", in_flight=public.in_flight)
+            flush_logs()
+            sys.stderr.flush()
+            os._exit(exits.FORCED)
+        forced.cancel()
+        return serving.result()
+
+    async def _serve_until_stopped(
+        self, application: Application, public: Listener, management: Listener | None
+    ) -> int:
+        server = self._settings.server
+        for listener, port, variable in (
+            (management, server.management_port or 0, "MANAGEMENT_PORT"),
+            (public, server.port, "PORT"),
+        ):
+            if listener is None:
+                continue
+            try:
+                if not await self._open(listener):
+                    return exits.OK
+            except StartupFailed:
+                return exits.FAILED
+            except OSError as error:
+                sys.stderr.write(f"{cannot_listen(error, server.host, port, variable)}\n")
+                return exits.FAILED
+        self._on_ready()
+        log.info(
+            "serving",
+            url=public.address,
+            management_url=None if management is None else management.address,
+            pid=os.getpid(),
+        )
+        await self._stop.wait_requested()
+        return await self._drain(application, public, management)
+
+    async def _open(self, listener: Listener) -> bool:
+        """Open a listener; return False if a stop was asked for before it was open."""
+        opening = asyncio.create_task(listener.open())
+        stop = asyncio.create_task(self._stop.wait_requested())
+        await asyncio.wait({opening, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not opening.done():
+            log.info("stopped while starting")
+            opening.cancel()
+            await asyncio.wait({opening})
+            return False
+        opening.result()
+        return True
+
+    async def _drain(self, application: Application, public: Listener, management: Listener | None) -> int:
+        if application.lifecycle is not None:
+            application.lifecycle.begin_drain()
+        log.info("draining", delay_seconds=self._drain_delay)
+        await asyncio.sleep(self._drain_delay)
+
+        await public.refuse()
+        limit = self._settings.lifecycle.shutdown_timeout
+        log.info("refusing connections", in_flight=public.in_flight)
+        cut_off = await public.finish(limit)
+        if cut_off:
+            log.warning("requests cut off", count=cut_off, timeout_seconds=limit)
+        else:
+            log.info("requests finished")
+
+        if management is not None:
+            await management.refuse()
+            await management.finish(_MANAGEMENT_LIMIT)
+            await management.close()
+        clean = await public.close()
+        log.info("stopped")
+        return exits.OK if clean else exits.FAILED
+
+
+# Seconds that requests on the management port have to finish; they are scrapes and probes.
+_MANAGEMENT_LIMIT = 1.0

@@ -1,0 +1,17 @@
+"""The pytest plugin: ``addopts = ["-p", "chassis.testing.plugin"]`` gives a service the fixtures of the kit.
+
+The fixtures live in ``chassis.testing.fixtures``. They are registered last, so that ``anyio_backend`` is theirs
+and not that of anyio's own plugin, and imported late, so that coverage sees the service being imported.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite("chassis.testing.conformance")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the fixtures after every installed plugin."""
+    from chassis.testing import fixtures
+
+    config.pluginmanager.register(fixtures, "chassis-fixtures")

@@ -1,0 +1,14 @@
+"""Traces by OpenTelemetry: off by default and then free, on by OTEL_ENABLED=true.
+
+Read in this order: `service` (the `Tracing` object), `request` (the span of a request), `traced` (the
+decorator), `current` (what is current: ids for logs, headers for calls), `pipeline` (provider, queue and
+exporters; it alone imports the SDK).
+"""
+
+from chassis.tracing.current import current_trace_ids, inject
+from chassis.tracing.request import RequestSpan
+from chassis.tracing.service import Tracing
+from chassis.tracing.settings import TracingSettings
+from chassis.tracing.traced import traced
+
+__all__ = ["RequestSpan", "Tracing", "TracingSettings", "current_trace_ids", "inject", "traced"]

@@ -1,0 +1,48 @@
+"""What is current: the tracer of the request's application, and the ids of the running span."""
+
+from collections.abc import Mapping, MutableMapping
+
+from opentelemetry.context import Context, create_key, get_value
+from opentelemetry.trace import (
+    Tracer,
+    format_span_id,
+    format_trace_id,
+    get_current_span,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+TRACER_KEY = create_key("chassis-tracer")
+PROPAGATOR = TraceContextTextMapPropagator()
+
+# The tracers of this process's applications that have tracing on and are started: empty means off, and that
+# is all that the code below then looks at.
+running: list[Tracer] = []
+
+
+def current_tracer() -> Tracer | None:
+    """Return the tracer of the request's application, outside requests the first one's; None when off."""
+    if not running:
+        return None
+    tracer = get_value(TRACER_KEY)
+    return tracer if isinstance(tracer, Tracer) else running[0]
+
+
+def current_trace_ids() -> Mapping[str, object]:
+    """Return `trace_id` and `span_id` in hex for a log line, or nothing when no span is current."""
+    if not running:
+        return {}
+    context = get_current_span().get_span_context()
+    if not context.is_valid:
+        return {}
+    return {"trace_id": format_trace_id(context.trace_id), "span_id": format_span_id(context.span_id)}
+
+
+def inject(headers: MutableMapping[str, str]) -> None:
+    """Add `traceparent` and `tracestate` (W3C Trace Context) for a call. Does nothing when off."""
+    if running:
+        PROPAGATOR.inject(headers)
+
+
+def base_context(tracer: Tracer) -> Context:
+    """Return the context in which a request of the tracer's application begins."""
+    return Context({TRACER_KEY: tracer})

@@ -1,0 +1,362 @@
+"""The request layer, through applications that behave and applications that do not."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from chassis import context
+from chassis.app import Service, create_app
+from chassis.errors import Conflict, Unavailable
+from chassis.logging import LoggingSettings
+from chassis.ratelimit import RateLimitSettings
+from chassis.security import SecuritySettings
+from chassis.service_settings import ServiceSettings
+
+SETTINGS = ServiceSettings(rate_limiting=RateLimitSettings(enabled=False), logging=LoggingSettings())
+
+
+def build(router: APIRouter, settings: ServiceSettings = SETTINGS) -> Service:
+    return create_app(settings, routers=[router])
+
+
+@asynccontextmanager
+async def client_of(app: object, **options: object) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://service.test", **options) as client:
+        yield client
+
+
+@pytest.fixture
+def router() -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/items/{item_id}")
+    async def item(item_id: int) -> dict[str, object]:
+        return {"item_id": item_id, "bound": dict(context.current())}
+
+    @router.get("/crash")
+    async def crash() -> None:
+        raise RuntimeError("the password is hunter22")
+
+    @router.get("/refused")
+    async def refused() -> None:
+        raise Conflict("It is there already.")
+
+    @router.get("/teapot")
+    async def teapot() -> None:
+        raise HTTPException(418, "short and stout", headers={"X-Kind": "teapot"})
+
+    @router.get("/not-modified")
+    async def not_modified() -> None:
+        raise HTTPException(304)
+
+    @router.get("/own-headers")
+    async def own_headers() -> PlainTextResponse:
+        return PlainTextResponse("x", headers={"Server": "secret/1.0", "X-Frame-Options": "SAMEORIGIN"})
+
+    @router.post("/echo")
+    async def echo(body: dict[str, int]) -> dict[str, int]:
+        return body
+
+    @router.get("/broken-stream")
+    async def broken_stream() -> StreamingResponse:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"one"
+            raise RuntimeError("half-way")
+
+        return StreamingResponse(chunks())
+
+    return router
+
+
+async def test_a_response_carries_the_id_of_its_request(router: APIRouter) -> None:
+    async with client_of(build(router)) as client:
+        response = await client.get("/items/1")
+    assert len(response.headers["x-request-id"]) == 32
+    assert response.json()["bound"]["request_id"] == response.headers["x-request-id"]
+
+
+async def test_a_well_formed_request_id_is_kept(router: APIRouter) -> None:
+    async with client_of(build(router)) as client:
+        response = await client.get("/items/1", headers={"X-Request-ID": "client-id.0001"})
+    assert response.headers["x-request-id"] == "client-id.0001"
+
+
+@pytest.mark.parametrize(
+    "forged", ["short", "a" * 129, "with space in it", "-leading-dash", 'quote"in-the-id']
+)
+async def test_any_other_request_id_is_replaced(router: APIRouter, forged: str) -> None:
+    async with client_of(build(router)) as client:
+        response = await client.get("/items/1", headers={"X-Request-ID": forged})
+    assert response.headers["x-request-id"] != forged
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/nowhere", 404, "NOT_FOUND"),
+        ("/items/one", 422, "VALIDATION_FAILED"),
+        ("/crash", 500, "INTERNAL_ERROR"),
+        ("/refused", 409, "CONFLICT"),
+        ("/teapot", 418, "IM_A_TEAPOT"),
+    ],
+)
+async def test_every_error_is_a_problem(router: APIRouter, path: str, status: int, code: str) -> None:
+    async with client_of(build(router)) as client:
+        response = await client.get(path)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert (problem["status"], problem["code"], problem["instance"]) == (status, code, path)
+    assert problem["request_id"] == response.headers["x-request-id"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_method_that_a_path_lacks_names_those_it_has(router: APIRouter) -> None:
+    async with client_of(build(router)) as client:
+        response = await client.delete("/items/1")
+    assert response.status_code == 405
+    assert response.headers["allow"] == "GET"
+    assert response.json()["code"] == "METHOD_NOT_ALLOWED"
+
+
+async def test_an_http_exception_keeps_its_headers(router: APIRouter) -> None:
+    async with client_of(build(router)) as client:
+        response = await client.get("/teapot")
+    assert response.headers["x-kind"] == "teapot"
+
+
+async def test_a_status_without_a_body_stays_without_one(router: APIRouter) -> None:
+    async with client_of(build(router)) as client:
+        response = await client.get("/not-modified")
+    assert (response.status_code, response.content) == (304, b"")
+
+
+async def test_a_crash_shows_the_client_nothing(router: APIRouter) -> None:
+    async with client_of(build(router)) as client:
+        response = await client.get("/crash")
+    assert "hunter22" not in response.text
+    assert "RuntimeError" not in response.text
+
+
+async def test_a_crash_is_explained_when_debugging_and_masked(router: APIRouter) -> None:
+    settings = ServiceSettings(debug=True, rate_limiting=RateLimitSettings(enabled=False))
+    async with client_of(build(router, settings)) as client:
+        response = await client.get("/crash")
+    assert "RuntimeError" in response.json()["detail"]
+    assert "hunter22" not in response.text
+
+
+async def test_the_application_s_own_headers_win_and_the_server_stays_unnamed(router: APIRouter) -> None:
+    async with client_of(build(router)) as client:
+        response = await client.get("/own-headers")
+    assert response.headers.get_list("x-frame-options") == ["SAMEORIGIN"]
+    assert "server" not in response.headers
+
+
+async def test_a_declared_body_over_the_limit_is_refused_unread(router: APIRouter) -> None:
+    settings = ServiceSettings(
+        security=SecuritySettings(max_body_bytes=10), rate_limiting=RateLimitSettings(enabled=False)
+    )
+    async with client_of(build(router, settings)) as client:
+        response = await client.post("/echo", json={"number": 123456789})
+    assert response.status_code == 413
+    assert response.json()["code"] == "CONTENT_TOO_LARGE"
+
+
+async def test_an_undeclared_body_is_counted_as_it_arrives(router: APIRouter) -> None:
+    settings = ServiceSettings(
+        security=SecuritySettings(max_body_bytes=10), rate_limiting=RateLimitSettings(enabled=False)
+    )
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b'{"a": '
+
+    async with client_of(build(router, settings)) as client:
+        response = await client.post("/echo", content=chunks(), headers={"content-type": "application/json"})
+    assert response.status_code == 413
+
+
+async def test_a_body_within_the_limit_passes(router: APIRouter) -> None:
+    async with client_of(build(router)) as client:
+        response = await client.post("/echo", json={"number": 1})
+    assert response.json() == {"number": 1}
+
+
+async def test_a_host_that_is_not_allowed_is_refused(router: APIRouter) -> None:
+    settings = ServiceSettings(
+        security=SecuritySettings(allowed_hosts=["orders.example"]),
+        rate_limiting=RateLimitSettings(enabled=False),
+    )
+    async with client_of(build(router, settings)) as client:
+        refused = await client.get("/items/1")
+        allowed = await client.get("/items/1", headers={"host": "orders.example"})
+    assert (refused.status_code, allowed.status_code) == (400, 200)
+
+
+async def test_over_its_rate_a_client_gets_a_problem_and_is_counted(router: APIRouter) -> None:
+    settings = ServiceSettings(rate_limiting=RateLimitSettings(requests=2, window=60))
+    service = build(router, settings)
+    async with client_of(service) as client:
+        answers = [await client.get("/items/1") for _ in range(3)]
+        health = await client.get("/health/live")
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[0].headers["ratelimit-policy"]
+    assert int(answers[2].headers["retry-after"]) > 0
+    assert answers[2].json()["code"] == "TOO_MANY_REQUESTS"
+    assert health.status_code == 200
+    text, _ = service.environment.metrics.render(None)
+    assert b"service_rate_limited_total{" in text
+
+
+async def test_a_limiter_that_fails_lets_requests_pass(router: APIRouter) -> None:
+    class Broken:
+        async def hit(self, key: str, quota: object) -> object:
+            raise ConnectionError("the store is down")
+
+    service = build(router, ServiceSettings())
+    service.environment.limiter = Broken()  # type: ignore[assignment]
+    async with client_of(service) as client:
+        response = await client.get("/items/1")
+    assert response.status_code == 200
+
+
+async def test_ten_thousand_unknown_paths_are_one_label_value(router: APIRouter) -> None:
+    service = build(router)
+    async with client_of(service) as client:
+        for number in range(10_000):
+            await client.get(f"/wp-{number}/admin.php")
+    text, _ = service.environment.metrics.render(None)
+    lines = [line for line in text.decode().splitlines() if line.startswith("service_requests_total{")]
+    assert len(lines) == 1
+    assert 'route="unmatched"' in lines[0]
+    assert lines[0].endswith("10000.0")
+
+
+async def test_metrics_carry_the_route_template(router: APIRouter) -> None:
+    outer = APIRouter(prefix="/v1")
+    outer.include_router(router)
+    service = build(outer)
+    async with client_of(service) as client:
+        await client.get("/v1/items/1")
+        await client.get("/health/live")
+    text = service.environment.metrics.render(None)[0].decode()
+    assert 'route="/v1/items/{item_id}"' in text
+    assert 'route="/health/live"' in text
+
+
+async def test_a_request_in_background_work_is_no_longer_in_progress(router: APIRouter) -> None:
+    seen: list[str] = []
+    service: Service
+
+    @router.get("/background")
+    async def background(tasks: BackgroundTasks) -> None:
+        def look() -> None:
+            text = service.environment.metrics.render(None)[0].decode()
+            seen.extend(line for line in text.splitlines() if line.startswith("service_requests_in_progress"))
+
+        tasks.add_task(look)
+
+    service = build(router)
+    async with client_of(service) as client:
+        await client.get("/background")
+    assert [line.split()[-1] for line in seen] == ["0.0"]
+
+
+async def test_a_stream_that_breaks_ends_without_an_exception_for_the_server(router: APIRouter) -> None:
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: object) -> None:
+        sent.append(dict(message))  # type: ignore[call-overload]
+
+    await build(router)(scope_of("/broken-stream"), receive, send)  # type: ignore[arg-type]
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[1]["more_body"] is True
+
+
+async def test_the_layer_wraps_any_asgi_application() -> None:
+    async def plain(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"plain"})
+
+    async with client_of(wrapped(plain)) as client:
+        response = await client.get("/anything")
+    assert response.text == "plain"
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_plain_application_that_crashes_answers_a_problem() -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise LookupError("nothing here")
+
+    async with client_of(wrapped(broken)) as client:
+        response = await client.get("/anything")
+    assert response.status_code == 500
+    assert response.json()["code"] == "INTERNAL_ERROR"
+
+
+async def test_a_plain_application_may_raise_service_errors() -> None:
+    async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
+        raise Unavailable("Later.", retry_after=3)
+
+    async with client_of(wrapped(unavailable)) as client:
+        response = await client.get("/anything")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "3")
+
+
+async def test_two_applications_in_one_process_count_apart(router: APIRouter) -> None:
+    first, second = build(router), build(router)
+    async with client_of(first) as client:
+        await client.get("/items/1")
+    assert b'route="/items/{item_id}"' in first.environment.metrics.render(None)[0]
+    assert b'route="/items/{item_id}"' not in second.environment.metrics.render(None)[0]
+
+
+async def test_a_mounted_application_is_reported_under_its_mount(router: APIRouter) -> None:
+    mounted = FastAPI()
+
+    @mounted.get("/orders/{order_id}")
+    async def order(order_id: int) -> int:
+        return order_id
+
+    service = build(router)
+    service.mount("/tenants/{tenant}", mounted)
+    async with client_of(service) as client:
+        await client.get("/tenants/acme/orders/1")
+        await client.get("/tenants/acme/nothing")
+    text = service.environment.metrics.render(None)[0].decode()
+    assert 'route="/tenants/{tenant}/orders/{order_id}"' in text
+    assert "acme" not in text
+
+
+def wrapped(app: object) -> object:
+    from chassis.bundle import Environment
+    from chassis.middleware import RequestLayer
+
+    return RequestLayer(app, Environment(SETTINGS).collaborators())  # type: ignore[arg-type]
+
+
+def scope_of(path: str) -> Scope:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"service.test")],
+        "client": ("127.0.0.1", 40000),
+        "server": ("127.0.0.1", 80),
+    }

@@ -1,0 +1,626 @@
+"""Starting, draining and closing, in order, whatever fails."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from chassis.errors import Unavailable
+from chassis.lifecycle import Backoff, Lifecycle, LifecycleSettings, Resource, StartupError
+
+QUICK = LifecycleSettings(close_timeout=0.05)
+
+
+class Recorder:
+    """Notes what happens, and makes steps and resources that note it."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def step(self, event: str) -> Callable[[], None]:
+        return lambda: self.events.append(event)
+
+    def resource(
+        self, name: str, *, opening: Exception | None = None, closing: Exception | None = None
+    ) -> Callable[[], AbstractAsyncContextManager[str]]:
+        @asynccontextmanager
+        async def manage() -> AsyncIterator[str]:
+            if opening is not None:
+                raise opening
+            self.events.append(f"open {name}")
+            try:
+                yield name.upper()
+            finally:
+                self.events.append(f"close {name}")
+                if closing is not None:
+                    raise closing
+
+        return manage
+
+
+class FakeTime:
+    """A clock that only moves when somebody sleeps or a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the other tasks run until they have done something that nobody announces."""
+    async with asyncio.timeout(5):
+        for _ in iter(condition, True):
+            await asyncio.sleep(0)
+
+
+# -- order
+
+
+async def test_parts_start_in_order_and_close_in_reverse(recorder):
+    lifecycle = Lifecycle(QUICK)
+    lifecycle.resource("first", recorder.resource("first"))
+    lifecycle.on_start("second", recorder.step("start second"))
+    lifecycle.on_close("second", recorder.step("stop second"))
+    lifecycle.resource("third", recorder.resource("third"))
+
+    async with lifecycle.running():
+        recorder.events.append("serve")
+
+    assert recorder.events == [
+        "open first",
+        "start second",
+        "open third",
+        "serve",
+        "close third",
+        "stop second",
+        "close first",
+    ]
+
+
+async def test_states_follow_each_other(recorder):
+    lifecycle = Lifecycle(QUICK)
+    states = [lifecycle.state]
+    lifecycle.on_start("watch", lambda: states.append(lifecycle.state))
+    lifecycle.on_close("watch", lambda: states.append(lifecycle.state))
+
+    async with lifecycle.running():
+        states.append(lifecycle.state)
+    states.append(lifecycle.state)
+
+    assert states == ["starting", "starting", "ready", "draining", "stopped"]
+
+
+async def test_coroutine_steps_are_awaited(recorder):
+    lifecycle = Lifecycle(QUICK)
+
+    async def start() -> None:
+        await asyncio.sleep(0)
+        recorder.events.append("started")
+
+    lifecycle.on_start("async", start)
+    async with lifecycle.running():
+        assert recorder.events == ["started"]
+
+
+async def test_a_failing_start_closes_what_was_opened_and_names_the_part(recorder):
+    lifecycle = Lifecycle(QUICK)
+    lifecycle.resource("disk", recorder.resource("disk"))
+    lifecycle.resource("cache", recorder.resource("cache"))
+    lifecycle.resource("database", recorder.resource("database", opening=ConnectionError("refused")))
+    lifecycle.resource("never", recorder.resource("never"))
+
+    with capture_logs() as logs, pytest.raises(StartupError, match="database did not start: ConnectionError"):
+        async with lifecycle.running():
+            pytest.fail("it must not start")
+
+    assert recorder.events == ["open disk", "open cache", "close cache", "close disk"]
+    loud = [line for line in logs if line["log_level"] != "debug"]
+    assert [(line["event"], line["part"]) for line in loud] == [("startup failed", "database")]
+    assert lifecycle.state == "stopped"
+
+
+async def test_a_failing_close_is_logged_and_the_rest_still_closes(recorder):
+    lifecycle = Lifecycle(QUICK)
+    lifecycle.resource("first", recorder.resource("first"))
+    lifecycle.resource("second", recorder.resource("second", closing=OSError("gone")))
+    lifecycle.on_close("third", lambda: 1 / 0)
+
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            pass
+
+    assert recorder.events[-2:] == ["close second", "close first"]
+    failed = [(line["part"], type(line["exc_info"])) for line in logs if line["event"] == "close failed"]
+    assert failed == [("third", ZeroDivisionError), ("second", OSError)]
+
+
+@pytest.mark.parametrize("stubborn", [False, True], ids=["cancellable", "swallows cancellation"])
+async def test_a_close_that_hangs_is_left_behind(recorder, monkeypatch, stubborn):
+    monkeypatch.setattr("chassis.lifecycle.lifecycle._GRACE", 0.02)
+    lifecycle = Lifecycle(QUICK)
+    release = asyncio.Event()
+
+    async def hang() -> None:
+        try:
+            await release.wait()
+        except asyncio.CancelledError:
+            if not stubborn:
+                raise
+            await release.wait()
+
+    lifecycle.on_close("first", recorder.step("close first"))
+    lifecycle.on_close("hanging", hang)
+
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            pass
+
+    assert recorder.events == ["close first"]
+    assert [(line["event"], line["part"]) for line in logs] == [("close takes too long", "hanging")]
+    release.set()
+    await asyncio.sleep(0)
+
+
+async def test_what_is_opened_later_is_closed_too(recorder):
+    lifecycle = Lifecycle(QUICK)
+    lifecycle.on_close("early", recorder.step("close early"))
+    async with lifecycle.running():
+        lifecycle.on_close("late", recorder.step("close late"))
+    assert recorder.events == ["close late", "close early"]
+
+
+async def test_a_part_that_must_start_cannot_be_added_later():
+    lifecycle = Lifecycle(QUICK)
+    async with lifecycle.running():
+        with pytest.raises(RuntimeError, match="'late' is registered too late"):
+            lifecycle.on_start("late", lambda: None)
+
+
+async def test_it_can_run_again_but_not_twice_at_once(recorder):
+    lifecycle = Lifecycle(QUICK)
+    lifecycle.resource("pool", recorder.resource("pool"))
+    for _ in range(2):
+        async with lifecycle.running():
+            assert lifecycle.state == "ready"
+            with pytest.raises(RuntimeError, match="already running"):
+                async with lifecycle.running():
+                    pass
+            assert lifecycle.state == "ready"
+    assert recorder.events == ["open pool", "close pool"] * 2
+
+
+async def test_two_lifecycles_in_one_process_share_nothing(recorder):
+    one, two = Lifecycle(QUICK), Lifecycle(QUICK)
+    one.resource("one", recorder.resource("one"))
+    two.resource("two", recorder.resource("two"))
+    async with one.running(), two.running():
+        one.begin_drain()
+        assert (one.state, two.state) == ("draining", "ready")
+
+
+async def test_an_exception_while_serving_still_closes(recorder):
+    lifecycle = Lifecycle(QUICK)
+    lifecycle.resource("pool", recorder.resource("pool"))
+    with pytest.raises(LookupError):
+        async with lifecycle.running():
+            raise LookupError
+    assert recorder.events == ["open pool", "close pool"]
+
+
+async def test_a_start_that_is_cancelled_closes_what_was_opened(recorder):
+    lifecycle = Lifecycle(QUICK)
+    lifecycle.resource("pool", recorder.resource("pool"))
+    opening = asyncio.Event()
+
+    @asynccontextmanager
+    async def slow() -> AsyncIterator[None]:
+        opening.set()
+        try:
+            await asyncio.Event().wait()
+            yield
+        finally:
+            recorder.events.append("slow gave up")
+
+    lifecycle.resource("slow", slow)
+
+    async def serve() -> None:
+        async with lifecycle.running():
+            pytest.fail("it must not start")
+
+    task = asyncio.create_task(serve())
+    await opening.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert recorder.events == ["open pool", "slow gave up", "close pool"]
+
+
+# -- drain
+
+
+async def test_drain_callbacks_run_once_and_a_failing_one_stops_no_other(recorder):
+    lifecycle = Lifecycle(QUICK)
+    lifecycle.on_drain("broken", lambda: 1 / 0)
+    lifecycle.on_drain("consumer", recorder.step("stop consuming"))
+
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            lifecycle.begin_drain()
+            assert lifecycle.state == "draining"
+            lifecycle.begin_drain()
+
+    assert recorder.events == ["stop consuming"]
+    assert [(line["event"], line["callback"]) for line in logs] == [("drain callback failed", "broken")]
+
+
+async def test_a_drain_during_the_start_is_not_forgotten():
+    lifecycle = Lifecycle(QUICK)
+    lifecycle.on_start("stopped at once", lifecycle.begin_drain)
+    async with lifecycle.running():
+        assert lifecycle.state == "draining"
+
+
+async def test_draining_after_the_end_changes_nothing():
+    lifecycle = Lifecycle(QUICK)
+    async with lifecycle.running():
+        pass
+    lifecycle.begin_drain()
+    assert lifecycle.state == "stopped"
+
+
+# -- resources
+
+
+async def test_a_resource_that_never_opened_has_nothing_to_close(recorder):
+    pool = Resource("pool", recorder.resource("pool"))
+    await pool.close()
+    assert recorder.events == []
+
+
+async def test_a_resource_hands_out_what_it_opened(recorder):
+    lifecycle = Lifecycle(QUICK)
+    pool = lifecycle.resource("pool", recorder.resource("pool"))
+    with pytest.raises(Unavailable, match="pool is not available"):
+        _ = pool.value
+    async with lifecycle.running():
+        assert pool.available
+        assert pool.value == "POOL"
+    assert not pool.available
+
+
+async def test_a_context_manager_can_be_given_itself(recorder):
+    lifecycle = Lifecycle(QUICK)
+    pool = lifecycle.resource("pool", recorder.resource("pool")())
+    async with lifecycle.running():
+        assert pool.value == "POOL"
+
+
+async def test_a_resource_is_left_by_the_task_that_entered_it():
+    tasks = []
+
+    @asynccontextmanager
+    async def manage() -> AsyncIterator[None]:
+        async with asyncio.timeout(60):  # refuses to be left by another task
+            tasks.append(asyncio.current_task())
+            yield
+            tasks.append(asyncio.current_task())
+
+    lifecycle = Lifecycle(QUICK)
+    lifecycle.resource("scoped", manage)
+    async with lifecycle.running():
+        pass
+    assert tasks[0] is tasks[1]
+
+
+def test_an_optional_resource_needs_a_function(recorder):
+    with pytest.raises(TypeError, match="'cache' needs a function"):
+        Lifecycle(QUICK).resource("cache", recorder.resource("cache")(), required=False)
+
+
+async def test_an_unavailable_optional_resource_is_a_warning_and_is_opened_later(recorder):
+    time = FakeTime()
+    answers = iter([ConnectionError("refused"), ConnectionError("refused"), None])
+    lifecycle = Lifecycle(QUICK, sleep=time.sleep, chance=lambda: 0.0, backoff=Backoff(first=2, longest=10))
+
+    def manage() -> AbstractAsyncContextManager[str]:
+        return recorder.resource("cache", opening=next(answers))()
+
+    cache = lifecycle.resource("cache", manage, required=False)
+
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            assert lifecycle.state == "ready"
+            assert isinstance(cache.error, ConnectionError)
+            await until(lambda: cache.available)
+            assert cache.error is None
+            assert cache.value == "CACHE"
+
+    assert time.slept == [1.0, 2.0]
+    warnings = [line for line in logs if line["event"] == "resource unavailable"]
+    assert [line["failures"] for line in warnings] == [1, 2]
+    assert warnings[0]["log_level"] == "warning"
+    assert warnings[0]["error"] == "ConnectionError: refused"
+    assert [line["resource"] for line in logs if line["event"] == "resource available"] == ["cache"]
+    assert recorder.events == ["open cache", "close cache"]
+
+
+async def test_an_optional_resource_that_hangs_does_not_hold_up_the_start():
+    @asynccontextmanager
+    async def hanging() -> AsyncIterator[None]:
+        await asyncio.Event().wait()
+        yield
+
+    lifecycle = Lifecycle(QUICK)
+    cache = lifecycle.resource("cache", hanging, required=False, patience=0.01)
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            assert not cache.available
+    assert [line["event"] for line in logs] == ["resource is slow to open"]
+
+
+async def test_an_optional_resource_that_breaks_is_opened_again(recorder):
+    time = FakeTime()
+    breaking = asyncio.Event()
+    opened = []
+
+    @asynccontextmanager
+    async def manage() -> AsyncIterator[int]:
+        opened.append(len(opened) + 1)
+        if len(opened) > 1:
+            yield len(opened)
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_fail_after(breaking))
+            yield len(opened)
+
+    lifecycle = Lifecycle(QUICK, sleep=time.sleep)
+    stream = lifecycle.resource("stream", manage, required=False)
+    async with lifecycle.running():
+        assert stream.value == 1
+        breaking.set()
+        await until(lambda: len(opened) == 2)
+        assert stream.value == 2
+
+
+async def test_a_required_resource_that_breaks_is_an_error_in_the_log():
+    breaking = asyncio.Event()
+
+    @asynccontextmanager
+    async def manage() -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_fail_after(breaking))
+            yield
+
+    lifecycle = Lifecycle(QUICK)
+    stream = lifecycle.resource("stream", manage)
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            breaking.set()
+            await until(lambda: not stream.available)
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == [
+        "resource failed while it was open"
+    ]
+
+
+async def _fail_after(event: asyncio.Event) -> None:
+    await event.wait()
+    raise ConnectionResetError
+
+
+# -- background tasks
+
+
+async def test_a_failing_task_is_logged_counted_and_restarted_with_back_off():
+    time = FakeTime()
+    counted: list[tuple[str, BaseException]] = []
+    outcomes: list[Exception | None] = [ValueError("one"), ValueError("two"), ValueError("three"), None]
+    done = asyncio.Event()
+
+    async def work() -> None:
+        outcome = outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+        done.set()
+
+    lifecycle = Lifecycle(
+        QUICK,
+        on_task_failure=lambda name, error: counted.append((name, error)),
+        sleep=time.sleep,
+        clock=time.clock,
+        chance=lambda: 0.5,
+        backoff=Backoff(first=1, longest=100),
+    )
+    lifecycle.supervise("mailer", work)
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            await done.wait()
+
+    assert time.slept == [0.75, 1.5, 3.0]
+    assert [(name, str(error)) for name, error in counted] == [
+        ("mailer", "one"),
+        ("mailer", "two"),
+        ("mailer", "three"),
+    ]
+    failures = [line for line in logs if line["event"] == "background task failed"]
+    assert [str(line["exc_info"]) for line in failures] == ["one", "two", "three"]
+    assert [line["restart_in_seconds"] for line in failures] == [0.75, 1.5, 3.0]
+
+
+async def test_a_task_that_ran_for_long_starts_its_count_over():
+    time = FakeTime()
+    lifetimes = [0.0, 0.0, 60.0]
+    done = asyncio.Event()
+
+    async def work() -> None:
+        if not lifetimes:
+            done.set()
+            return
+        time.now += lifetimes.pop(0)
+        raise ValueError
+
+    lifecycle = Lifecycle(
+        QUICK, sleep=time.sleep, clock=time.clock, chance=lambda: 0, backoff=Backoff(first=2, longest=60)
+    )
+    lifecycle.supervise("reader", work)
+    async with lifecycle.running():
+        await done.wait()
+    assert time.slept == [1.0, 2.0, 1.0]
+
+
+async def test_a_task_that_returns_is_not_restarted():
+    runs = []
+
+    async def once() -> None:
+        runs.append(1)
+
+    lifecycle = Lifecycle(QUICK)
+    lifecycle.supervise("once", once)
+    async with lifecycle.running():
+        await until(lambda: bool(runs))
+        await asyncio.sleep(0)
+    assert runs == [1]
+
+
+async def test_tasks_run_only_while_everything_is_open(recorder):
+    lifecycle = Lifecycle(QUICK)
+    running = asyncio.Event()
+
+    async def work() -> None:
+        recorder.events.append("work")
+        running.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            recorder.events.append("work cancelled")
+
+    lifecycle.supervise("worker", work)
+    lifecycle.resource("pool", recorder.resource("pool"))
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            await running.wait()
+    assert recorder.events == ["open pool", "work", "work cancelled", "close pool"]
+    assert not [line for line in logs if line["log_level"] != "debug"]
+
+
+async def test_a_task_can_be_started_while_the_service_runs():
+    started = asyncio.Event()
+
+    async def work() -> None:
+        started.set()
+
+    lifecycle = Lifecycle(QUICK)
+    async with lifecycle.running():
+        lifecycle.supervise("late", work)
+        await started.wait()
+
+
+async def test_a_task_that_lets_a_foreign_cancellation_out_is_restarted():
+    time = FakeTime()
+    runs = []
+    done = asyncio.Event()
+
+    async def work() -> None:
+        runs.append(1)
+        if len(runs) > 1:
+            done.set()
+            return
+        inner = asyncio.create_task(asyncio.Event().wait())
+        inner.cancel()
+        await inner
+
+    lifecycle = Lifecycle(QUICK, sleep=time.sleep)
+    lifecycle.supervise("fragile", work)
+    async with lifecycle.running():
+        await done.wait()
+    assert len(runs) == 2
+
+
+async def test_a_task_that_ignores_its_cancellation_cannot_stop_the_stop(recorder):
+    lifecycle = Lifecycle(QUICK)
+    lifecycle.on_close("pool", recorder.step("close pool"))
+    running, release = asyncio.Event(), asyncio.Event()
+
+    async def stubborn() -> None:
+        while not release.is_set():
+            running.set()
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    lifecycle.supervise("stubborn", stubborn)
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            await running.wait()
+    assert recorder.events == ["close pool"]
+    assert [(line["event"], line["task"]) for line in logs if line["log_level"] == "error"] == [
+        ("background task does not stop", "stubborn")
+    ]
+    release.set()
+    await asyncio.sleep(0)
+
+
+async def test_a_failing_failure_callback_does_not_end_the_supervision():
+    time = FakeTime()
+    outcomes: list[Exception | None] = [ValueError("one"), None]
+    done = asyncio.Event()
+
+    async def work() -> None:
+        outcome = outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+        done.set()
+
+    def broken(name: str, error: BaseException) -> None:
+        raise RuntimeError(name)
+
+    lifecycle = Lifecycle(QUICK, on_task_failure=broken, sleep=time.sleep)
+    lifecycle.supervise("mailer", work)
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            await done.wait()
+    assert "failure callback failed" in [line["event"] for line in logs]
+
+
+# -- times
+
+
+@pytest.mark.parametrize(
+    ("failures", "chance", "delay"),
+    [(1, 0.0, 0.25), (1, 1.0, 0.5), (2, 1.0, 1.0), (3, 0.0, 1.0), (100_000, 1.0, 60.0)],
+)
+def test_back_off_doubles_up_to_its_limit(failures, chance, delay):
+    assert Backoff().delay(failures, chance) == pytest.approx(delay)
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "delay"),
+    [
+        (None, "production", 5.0),
+        (None, "staging", 5.0),
+        (None, "development", 0.0),
+        (2.5, "development", 2.5),
+    ],
+)
+def test_the_drain_delay_is_for_load_balancers(given, environment, delay):
+    assert LifecycleSettings(drain_delay=given).delay(environment) == delay
+
+
+def test_the_longest_stop_adds_up():
+    settings = LifecycleSettings(drain_delay=1, shutdown_timeout=10, close_timeout=2)
+    assert settings.longest_stop("production") == 17.0

@@ -1,0 +1,306 @@
+"""A bad answer is refused in one sentence; a strange one renders correctly."""
+
+import importlib.metadata
+import keyword
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+import yaml
+from copier.errors import UserMessageError
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+BAD_ANSWERS = [
+    ("service_name", "", "empty"),
+    ("service_name", "   ", "empty"),
+    ("service_name", " Orders", "space"),
+    ("service_name", "x" * 300, "300 characters"),
+    ("service_name", "Or\x00ders", "control"),
+    ("service_name", "Or\nders", "control"),
+    ("service_name", "Or\x1b[31mders", "control"),
+    ("service_slug", "my service!", "DNS-1123"),
+    ("service_slug", "My-Service", "DNS-1123"),
+    ("service_slug", "my_service", "DNS-1123"),
+    ("service_slug", "-orders", "DNS-1123"),
+    ("service_slug", "orders-", "DNS-1123"),
+    ("service_slug", "orders\n", "DNS-1123"),
+    ("service_slug", "1st", "DNS-1123"),
+    ("service_slug", "größe", "DNS-1123"),
+    ("service_slug", "", "DNS-1123"),
+    ("service_slug", "x" * 300, "300 characters"),
+    ("service_slug", "fastapi", "package that the service installs"),
+    ("service_slug", "chassis", "package that the service installs"),
+    ("package_name", "class", "keyword"),
+    ("package_name", "None", "keyword"),
+    ("package_name", "json", "standard library"),
+    ("package_name", "chassis", "imports"),
+    ("package_name", "fastapi", "imports"),
+    ("package_name", "tests", "imports"),
+    ("package_name", "my-service", "underscores"),
+    ("package_name", "my service!", "underscores"),
+    ("package_name", "1st", "underscores"),
+    ("package_name", "größe", "underscores"),
+    ("package_name", "__init__", "underscores"),
+    ("package_name", "orders\n", "underscores"),
+    ("package_name", "../up", "underscores"),
+    ("package_name", "x" * 300, "300 characters"),
+    ("description", "", "empty"),
+    ("description", "x" * 300, "300 characters"),
+    ("description", "two\nlines", "control"),
+    ("description", "line\u2028separator", "control"),
+    ("description", "right\u202eto left", "control"),
+    ("description", "tab\tbed", "control"),
+    ("team", "", "empty"),
+    ("team", "x" * 300, "300 characters"),
+    ("team", "A\x7f", "control"),
+    ("team_email", "orders", "host"),
+    ("team_email", "orders@", "host"),
+    ("team_email", "orders@example", "host"),
+    ("team_email", "orders@example.com\n", "host"),
+    ("team_email", "a b@example.com", "host"),
+    ("team_email", "x" * 300 + "@example.com", "characters"),
+    ("port", 70000, "65535"),
+    ("port", "abc", "65535"),
+    ("port", "", "65535"),
+    ("port", -1, "65535"),
+    ("port", 0, "65535"),
+    ("port", 80, "root"),
+    ("port", "8000.5", "65535"),
+    ("port", 9090, "management"),
+    ("python_version", "3.10", "3.11"),
+    ("python_version", "3.15", "3.11"),
+    ("bundles", ["nope"], "nope"),
+    ("bundles", "[database, nope]", "nope"),
+    ("bundles", "database", "list"),
+    ("bundles", {"database": True}, "plain"),
+    ("ci", "jenkins", "jenkins"),
+    ("deployment", "heroku", "heroku"),
+    ("image_registry", "https://registry.example.com", "https://"),
+    ("image_registry", "Registry.example.com", "lower case"),
+    ("image_registry", "registry.example.com/", "host and a path"),
+    ("image_registry", "", "host and a path"),
+    ("image_registry", "x" * 300, "300 characters"),
+]
+GOOD_ANSWERS = [
+    ("service_slug", "a"),
+    ("service_slug", "true"),
+    ("service_slug", "x" * 40),
+    ("package_name", "match"),
+    ("package_name", "orders2"),
+    ("port", 1024),
+    ("port", "65535"),
+    ("image_registry", "localhost:5000"),
+    ("image_registry", "ghcr.io/my-org/my_team"),
+    ("bundles", "[]"),
+    ("bundles", "[database]"),
+]
+NAMES = {
+    "Orders": ("orders", "orders"),
+    "Order History": ("order-history", "order_history"),
+    "  ": None,
+    "Größe & Maß": ("groesse-mass", "groesse_mass"),
+    "Être": ("etre", "etre"),
+    "注文": ("service", "service"),
+    "🚀": ("service", "service"),
+    "2nd Level": ("service-2nd-level", "service_2nd_level"),
+    "class": ("class", "class_service"),
+    "JSON": ("json", "json_service"),
+    "FastAPI": ("fastapi-service", "fastapi_service"),
+    "Chassis": ("chassis-service", "chassis_service"),
+    "my service!": ("my-service", "my_service"),
+    "A" * 60: ("a" * 40, "a" * 40),
+}
+
+
+@pytest.fixture(scope="session")
+def bare(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template without git and library, which answers do not touch: faster to render."""
+    folder = tmp_path_factory.mktemp("bare") / "template"
+    subprocess.run(["git", "clone", "--quiet", template, folder], check=True)
+    for name in (".git", "template/chassis", "template/migrations"):
+        subprocess.run(["rm", "-r", folder / name], check=True)
+    return folder
+
+
+@pytest.fixture
+def render_bare(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    def rendered(**answers: Any) -> Path:
+        folder = tmp_path_factory.mktemp("bare") / "service"
+        copier.run_copy(str(bare), folder, data=answers, defaults=True, quiet=True)
+        return folder
+
+    return rendered
+
+
+@pytest.mark.parametrize(("question", "answer", "reason"), BAD_ANSWERS)
+def test_a_bad_answer_given_as_data_is_refused_with_its_reason(
+    question: str, answer: Any, reason: str, render_bare: Callable[..., Path]
+) -> None:
+    with pytest.raises(UserMessageError) as refused:
+        render_bare(**{question: answer})
+    assert question in str(refused.value)
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "reason"),
+    [
+        bad
+        for bad in BAD_ANSWERS
+        if bad[0] not in {"bundles", "ci", "deployment", "python_version"} and bad[1] not in {"abc", "8000.5"}
+    ],
+)
+def test_a_bad_answer_given_at_the_prompt_is_refused_with_its_reason(
+    question: str, answer: Any, reason: str, bare: Path, tmp_path: Path
+) -> None:
+    # A prompt and the default of a user go through the same validator.
+    with pytest.raises(ValueError, match=re.escape(question)) as refused:
+        copier.run_copy(
+            str(bare), tmp_path / "x", user_defaults={question: answer or ""}, defaults=True, quiet=True
+        )
+    if answer != "":
+        assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "answer", ["package_name=class", "port=abc", "service_name=", "bundles=database", "ci=x"]
+)
+def test_the_command_line_refuses_without_a_traceback(answer: str, template: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "copier",
+            "copy",
+            "--quiet",
+            "--defaults",
+            "--data",
+            answer,
+            template,
+            tmp_path / "x",
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert answer.partition("=")[0] in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(("question", "answer"), GOOD_ANSWERS)
+def test_an_unusual_answer_is_accepted(question: str, answer: Any, render_bare: Callable[..., Path]) -> None:
+    assert (render_bare(**{question: answer}) / "pyproject.toml").exists()
+
+
+@pytest.mark.parametrize("name", [name for name, computed in NAMES.items() if computed])
+def test_slug_and_package_are_computed_from_the_name(name: str, render_bare: Callable[..., Path]) -> None:
+    recorded = yaml.safe_load(
+        (render_bare(service_name=name) / ".copier-answers.yml").read_text(encoding="utf-8")
+    )
+    assert (recorded["service_slug"], recorded["package_name"]) == NAMES[name]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(min_size=1, max_size=60))
+@example(text="{{ 7 * 7 }}{% raw %}{# #} #% if x")
+@example(text="#% if")
+@example(text="- # x: [y] & *z !t |> % @ `")
+@example(text="\"quotes\" 'single' \\ back\\\\slash $(id) ${HOME} $$ `id`")
+@example(text="*/ --> <!-- ]]> </script>")
+@example(text="no")
+@example(text="1e3")
+@example(text="~")
+@example(text="\ud83d\ude80".encode("utf-16", "surrogatepass").decode("utf-16"))
+def test_any_text_is_refused_in_words_or_renders_files_that_hold_it(
+    text: str, render_bare: Callable[..., Path]
+) -> None:
+    try:
+        service = render_bare(
+            service_name=text, service_slug="orders", package_name="orders", description=text, team=text
+        )
+    except UserMessageError as refused:
+        assert "service_name" in str(refused)
+        return
+    project = tomllib.loads((service / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["description"] == text
+    defaults = yaml.safe_load((service / "config" / "defaults.yaml").read_text(encoding="utf-8"))
+    assert defaults["service"] == {"name": "orders", "description": text, "team": text}
+    recorded = yaml.safe_load((service / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert (recorded["service_name"], recorded["team"]) == (text, text)
+    base = yaml.safe_load(
+        (service / "deploy" / "kubernetes" / "base" / "kustomization.yaml").read_text(encoding="utf-8")
+    )
+    assert base["commonAnnotations"]["team"] == text
+    label = next(
+        line
+        for line in (service / "Dockerfile").read_text(encoding="utf-8").split("\n")
+        if "image.vendor=" in line
+    )
+    assert shlex.split(label)[0].replace("\\$", "$").partition("=")[2] == text
+    readme = (service / "README.md").read_text(encoding="utf-8").split("\n")
+    assert readme[1].startswith("# ")
+    assert readme[1:6:4][1].startswith("Owned by ")
+
+
+def test_names_of_python_itself_are_refused(template: Path) -> None:
+    refused = reserved(template)
+    assert set(keyword.kwlist) <= refused["keywords"]
+    assert {name for name in sys.stdlib_module_names if not name.startswith("_")} <= refused["stdlib_modules"]
+
+
+def test_names_of_everything_the_chassis_installs_are_refused(template: Path) -> None:
+    refused = reserved(template)
+    installed = set(closure("vendored-chassis"))
+    modules = {
+        module
+        for module, owners in importlib.metadata.packages_distributions().items()
+        if {canonicalize_name(owner) for owner in owners} & installed
+        and re.fullmatch("[a-z][a-z0-9_]*", module)
+    }
+    assert {name for name in installed if re.fullmatch("[a-z][a-z0-9-]*", name)} - refused[
+        "installed_distributions"
+    ] == set()
+    assert modules - refused["imported_packages"] == set()
+
+
+def reserved(template: Path) -> dict[str, set[str]]:
+    """The lists of questions/names.jinja."""
+    text = (template / "questions" / "names.jinja").read_text(encoding="utf-8")
+    return {
+        name: set(words.split())
+        for name, words in re.findall(r'{% set (\w+) = "(.*?)"\.split\(\)', text, re.DOTALL)
+    }
+
+
+def closure(distribution: str, seen: frozenset[str] = frozenset()) -> Iterator[str]:
+    """A distribution, and everything that it and its extras need here."""
+    if distribution in seen:
+        return
+    yield distribution
+    try:
+        found = importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return
+    extras = (
+        (found.metadata.get_all("Provides-Extra") or [])
+        if distribution == "vendored-chassis"
+        else ["standard", "asyncio", "yaml"]
+    )
+    for line in found.requires or []:
+        requirement = Requirement(line)
+        markers = [{"extra": extra} for extra in (*extras, "")]
+        if requirement.marker is None or any(requirement.marker.evaluate(marker) for marker in markers):
+            yield from closure(canonicalize_name(requirement.name), seen | {distribution})
