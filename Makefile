@@ -23,6 +23,8 @@ clean: ## Remove what the targets made
 	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 
 .venv/.tools: hooks/environment.py constraints.txt
+	@command -v "$(PYTHON)" >/dev/null || \
+		{ echo "There is no $(PYTHON): install Python 3.11 or later, or name one with make PYTHON=python3.12"; exit 1; }
 	@echo "Preparing .venv ..."
 	@$(PYTHON) hooks/environment.py tools
 	@touch $@

@@ -54,13 +54,12 @@ def install(arguments: "list[str]") -> str:
     """Install the tools, and with ``all`` everything."""
     pinned = [] if "--fresh" in arguments else ["--constraint", str(ROOT / "constraints.txt")]
     newest = ["--upgrade"] if "--fresh" in arguments else []
-    python = str(VENV / "bin" / "python")
-    steps = [
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pinned, "uv", "copier"]
-    ]
+    python, uv = VENV / "bin" / "python", VENV / "bin" / "uv"
+    with_uv = [str(uv), "pip", "install", "--quiet", "--python", str(python)]
+    with_pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    steps = [[*(with_uv if uv.exists() else with_pip), *newest, *pinned, "uv", "copier"]]
     if "all" in arguments:
-        uv = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--python", python]
-        steps.append([*uv, *newest, *pinned, "--requirement", "pyproject.toml", "--group", "dev"])
+        steps = [*steps, [*with_uv, *newest, *pinned, "--requirement", "pyproject.toml", "--group", "dev"]]
     for step in steps:
         if subprocess.run(step, check=False, cwd=str(ROOT)).returncode != 0:
             return "The packages could not be installed; the lines above say why."

@@ -77,4 +77,5 @@ async def test_a_client_made_here_is_closed_with_the_service() -> None:
     client = environment.http("billing", "http://127.0.0.1:9")
     async with environment.lifecycle.running():
         pass
-    assert client.is_closed
+    with pytest.raises(RuntimeError, match="closed"):
+        await client.get("/")

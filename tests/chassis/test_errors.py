@@ -220,6 +220,7 @@ def test_an_error_survives_pickling() -> None:
     [
         (errors.Unauthorized(), [(b"www-authenticate", b"Bearer")]),
         (errors.Unauthorized(challenge='Basic realm="x"'), [(b"www-authenticate", b'Basic realm="x"')]),
+        (errors.Unauthorized(headers={"www-authenticate": "Digest"}), [(b"www-authenticate", b"Digest")]),
         (errors.MethodNotAllowed(allow=["GET", "HEAD"]), [(b"allow", b"GET, HEAD")]),
         (errors.TooManyRequests(retry_after=0.2), [(b"retry-after", b"1")]),
         (errors.Unavailable(retry_after=-3), [(b"retry-after", b"0")]),

@@ -2,8 +2,7 @@
 
 import asyncio
 import gzip
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from chassis import context
 from chassis.errors import BadGateway, GatewayTimeout, Unavailable
 from chassis.http_client import CircuitOpen, CircuitState, HttpClient, HttpClientSettings
 from chassis.metrics import Metrics, MetricsSettings
-from chassis.testing import FakeClock, MetricsReader
+from chassis.testing import CapturedLogs, FakeClock, MetricsReader, capture_logs
 
 Behaviour = Callable[["Call"], Awaitable[None]]
 
@@ -112,6 +111,12 @@ async def talks_nonsense(call: Call) -> None:
     call.writer.write(b"220 smtp.example.org ESMTP password=hunter2\r\n\r\n")
     await call.writer.drain()
     call.writer.close()
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[CapturedLogs]:
+    with capture_logs() as captured:
+        yield captured
 
 
 @pytest.fixture
@@ -569,8 +574,52 @@ async def test_a_closed_client_makes_no_calls(connect: Connect) -> None:
         await client.get("/")
 
 
-async def test_httpx_adds_no_line_of_its_own(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+async def test_a_call_is_one_line_whatever_its_attempts(connect: Connect, logs: CapturedLogs) -> None:
+    async with upstream(answers(503, retry_after="4"), answers(200)) as billing:
+        await connect(billing.url).get("/invoices/7")
+    assert logs.one()["event"] == "api_call"
+    call = logs.one("api_call", target="billing", method="GET", status=200, attempts=2)
+    assert call["url"] == f"{billing.url}/invoices/7"
+    assert call["duration_ms"] == 4000
+    assert call["level"] == "info"
+
+
+async def test_a_failed_call_is_logged_with_its_cause(
+    connect: Connect, free_tcp_port: int, logs: CapturedLogs
+) -> None:
+    with pytest.raises(BadGateway):
+        await connect(f"http://127.0.0.1:{free_tcp_port}", {"retries": 0}).get("/")
+    assert logs.one("api_call", outcome="connect_error")["error"].startswith("ConnectError")
+
+
+async def test_a_failed_answer_is_logged_with_its_status(connect: Connect, logs: CapturedLogs) -> None:
+    async with upstream(answers(500)) as billing:
+        with pytest.raises(BadGateway):
+            await connect(billing.url).get("/")
+    assert logs.one("api_call", level="error")["status"] == 500
+
+
+async def test_a_call_that_was_given_up_is_logged_as_cancelled(connect: Connect, logs: CapturedLogs) -> None:
+    async with upstream(hangs) as billing:
+        call = asyncio.create_task(connect(billing.url).get("/"))
+        await billing.called.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert logs.one("api_call", outcome="cancelled")["level"] == "info"
+
+
+async def test_a_mistake_of_the_caller_is_logged(connect: Connect, logs: CapturedLogs) -> None:
+    with pytest.raises(httpx2.UnsupportedProtocol):
+        await connect("").get("ftp://127.0.0.1/")
+    assert logs.one("api_call", outcome="error")["level"] == "error"
+
+
+async def test_no_credential_is_logged(connect: Connect, logs: CapturedLogs) -> None:
     async with upstream(answers(200)) as billing:
-        await connect(billing.url).get("/", params={"token": "hunter2"})
-    assert not [record for record in caplog.records if record.name == "httpx2"]
+        client = connect(
+            billing.url.replace("://", "://user:hunter2@"), headers={"Authorization": "Bearer hunter2"}
+        )
+        await client.get("/", params={"api_key": "hunter2"}, headers={"Cookie": "session=hunter2"})
+    assert billing.calls
+    assert "hunter2" not in logs.text

@@ -2,20 +2,14 @@
 
 import sys
 
-from chassis.server import run
-from chassis.settings import SettingsError, load
+from chassis import server
 
 from .settings import Settings
 
 
 def main() -> int:
     """Read the settings and serve until a signal ends it. Returns the exit code."""
-    try:
-        settings = load(Settings)
-    except SettingsError as mistakes:
-        sys.stderr.write(f"{mistakes}\n")
-        return 2
-    return run(f"{__package__}.app:create_app", settings)
+    return server.main(f"{__package__}.app:create_app", Settings)
 
 
 if __name__ == "__main__":

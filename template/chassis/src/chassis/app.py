@@ -5,6 +5,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
@@ -18,6 +19,7 @@ from typing_extensions import override
 from chassis.bundle import Bundle, Environment, in_dependency_order
 from chassis.logging import configure_logging, flush_logs
 from chassis.middleware import RequestLayer, crash_handler, mapped_handler, problem_handlers
+from chassis.openapi import describe_problems
 from chassis.ratelimit import Limits
 from chassis.security import docs_routes
 from chassis.service_settings import ServiceSettings
@@ -62,6 +64,7 @@ class Service(FastAPI):
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
+        self._described: dict[str, Any] | None = None
         settings = environment.settings
         super().__init__(
             title=settings.service.name,
@@ -89,6 +92,14 @@ class Service(FastAPI):
             limits=Limits(self.environment.settings.rate_limiting, self.routes),
             routes=self.routes,
         )
+
+    @override
+    def openapi(self) -> dict[str, Any]:
+        """Describe the API as it answers, errors included; built anew only when routes were added."""
+        document = super().openapi()
+        if document is not self._described:
+            self._described = describe_problems(document)
+        return document
 
     def _place_operations(self) -> ASGIApp | None:
         """Put the operators' routes on the management port if there is one, else on the service's own."""

@@ -1,7 +1,7 @@
 """The fields of the current request, carried to every log line it causes.
 
-One ``ContextVar`` holds one dict a request. Tasks and threads that the request starts (``asyncio``, ``anyio``)
-inherit a copy of the context and so the same dict: what one of them binds, all of them log.
+One ``ContextVar`` holds one dict a request. Tasks and threads that the request starts inherit
+a copy of the context and so the same dict: what one of them binds, all of them log.
 """
 
 from collections.abc import Iterator, Mapping

@@ -25,9 +25,7 @@ async def list_items(
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-async def create_item(
-    draft: ItemDraft, service: ItemsService, request: Request, response: Response
-) -> Item:
+async def create_item(draft: ItemDraft, service: ItemsService, request: Request, response: Response) -> Item:
     """Add an item. The Location header names it."""
     item = await service.create(draft)
     response.headers["Location"] = request.app.url_path_for("read_item", item_id=str(item.id))

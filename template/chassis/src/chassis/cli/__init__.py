@@ -1,6 +1,6 @@
 """The ``chassis`` command.
 
-- ``main``: the command itself, how errors are told, and the exit codes
+- ``command``: the command itself, how errors are told, and the exit codes
 - ``config``, ``doctor``, ``openapi``, ``version``: one command each
 - ``checks``: what ``doctor`` looks at
 - ``discovery``: which service a command is about
@@ -16,6 +16,6 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command that the process was started with, and exit with its code."""
-    from chassis.cli.main import run
+    from chassis.cli.command import run
 
     sys.exit(run(sys.argv[1:]))

@@ -8,9 +8,7 @@ import typer
 
 from chassis.cli.checks import installation, runtime
 from chassis.cli.discovery import find_service
-from chassis.cli.findings import Finding, Level, problem
-from chassis.service_settings import ServiceSettings
-from chassis.settings import Settings
+from chassis.cli.findings import Finding, Level
 
 __all__ = ["examine"]
 
@@ -40,18 +38,9 @@ def _findings(directory: Path, *, online: bool) -> Iterator[Finding]:
     yield from installation.lock(service.root)
     yield from installation.extras(service)
     yield from runtime.config_files(service.root)
-    settings: Settings | None = None
-    for finding in runtime.settings(directory):
-        if isinstance(finding, Settings):
-            settings = finding
-        else:
-            yield finding
+    findings, settings = runtime.settings(directory)
+    yield from findings
     if settings is None:
-        return
-    if not isinstance(settings, ServiceSettings):
-        yield problem(
-            "settings", "they do not inherit from ServiceSettings", "See src/<package>/settings.py."
-        )
         return
     yield from runtime.ports(settings)
     yield from runtime.application(directory, online=online)

@@ -34,15 +34,15 @@ class Finding:
 
 
 def ok(check: str, message: str) -> Finding:
-    """All is well."""
+    """Say that all is well."""
     return Finding(check, Level.OK, message)
 
 
 def warning(check: str, message: str, advice: str) -> Finding:
-    """It may be meant so."""
+    """Say that something may be meant so, or not."""
     return Finding(check, Level.WARNING, message, advice)
 
 
 def problem(check: str, message: str, advice: str) -> Finding:
-    """The service does not work here."""
+    """Say that the service does not work here."""
     return Finding(check, Level.PROBLEM, message, advice)

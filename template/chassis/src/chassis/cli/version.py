@@ -2,6 +2,7 @@
 
 import json
 import platform
+import tomllib
 from pathlib import Path
 
 import typer
@@ -28,15 +29,11 @@ def show(directory: Path, *, as_json: bool) -> None:
 
 
 def _service(directory: Path) -> dict[str, str]:
-    """Return the package and, where it is installed, the version of the service."""
-    from importlib.metadata import PackageNotFoundError, packages_distributions, version
-
+    """Return name and version of the service, as its ``pyproject.toml`` says."""
     try:
-        package = find_service(directory).package
+        service = find_service(directory)
     except ServiceNotFoundError:
         return {}
-    try:
-        distribution = packages_distributions().get(package, [package])[0]
-        return {"service": f"{package} {version(distribution)}"}
-    except PackageNotFoundError:
-        return {"service": f"{package} (not installed)"}
+    file = service.root / "pyproject.toml"
+    project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {}) if file.is_file() else {}
+    return {"service": f"{project.get('name', service.package)} {project.get('version', '')}".rstrip()}

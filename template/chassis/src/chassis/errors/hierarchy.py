@@ -13,6 +13,24 @@ from typing_extensions import override
 from chassis.errors.text import header_bytes
 from chassis.errors.validation import MOST_FIELD_ERRORS, FieldError, field_errors
 
+__all__ = [
+    "BadGateway",
+    "BadRequest",
+    "Conflict",
+    "ContentTooLarge",
+    "Forbidden",
+    "GatewayTimeout",
+    "InternalError",
+    "MethodNotAllowed",
+    "NotFound",
+    "ServiceError",
+    "TooManyRequests",
+    "Unauthorized",
+    "Unavailable",
+    "ValidationFailed",
+    "for_status",
+]
+
 # HTTPStatus says these differently before Python 3.13; the names are those of RFC 9110.
 _PHRASES: Final = {
     413: "Content Too Large",
@@ -110,7 +128,9 @@ class Unauthorized(ServiceError):
         headers: Mapping[str, str] | None = None,
         **extensions: object,
     ) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": challenge, **(headers or {})}, **extensions)
+        super().__init__(
+            detail, headers=_unless_given({"WWW-Authenticate": challenge}, headers), **extensions
+        )
 
 
 class Forbidden(ServiceError):
@@ -144,7 +164,7 @@ class MethodNotAllowed(ServiceError):
         headers: Mapping[str, str] | None = None,
         **extensions: object,
     ) -> None:
-        super().__init__(detail, headers={"Allow": ", ".join(allow), **(headers or {})}, **extensions)
+        super().__init__(detail, headers=_unless_given({"Allow": ", ".join(allow)}, headers), **extensions)
 
 
 class Conflict(ServiceError):
@@ -207,7 +227,7 @@ class _Retryable(ServiceError):
         **extensions: object,
     ) -> None:
         wait = {} if retry_after is None else {"Retry-After": str(max(0, math.ceil(retry_after)))}
-        super().__init__(detail, headers={**wait, **(headers or {})}, **extensions)
+        super().__init__(detail, headers=_unless_given(wait, headers), **extensions)
         self.retry_after = retry_after
 
 
@@ -291,3 +311,10 @@ def _generic(status: int) -> type[ServiceError]:
     return type(
         f"Http{status}", (ServiceError,), {"status": status, "code": code, "title": title, "__doc__": title}
     )
+
+
+def _unless_given(own: Mapping[str, str], given: Mapping[str, str] | None) -> dict[str, str]:
+    """Add the headers an error has by itself to the given ones; names are compared as HTTP does."""
+    headers = dict(given or {})
+    names = {name.lower() for name in headers}
+    return {**{name: value for name, value in own.items() if name.lower() not in names}, **headers}

@@ -10,6 +10,8 @@ from chassis.errors.hierarchy import ServiceError, ValidationFailed
 from chassis.errors.text import LARGEST_TEXT, safe_text
 from chassis.errors.validation import FieldError
 
+__all__ = ["PROBLEM_MEDIA_TYPE", "Problem", "problem_from"]
+
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 
 

@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+__all__ = ["LARGEST_TEXT", "header_bytes", "safe_text"]
+
 LARGEST_TEXT: Final = 1_000
 """Characters of a title, detail or message that are sent; the rest is cut off."""
 

@@ -8,6 +8,8 @@ from pydantic_core import core_schema
 
 from chassis.errors.text import safe_text
 
+__all__ = ["MOST_FIELD_ERRORS", "FieldError", "field_errors"]
+
 MOST_FIELD_ERRORS: Final = 100
 """Field errors listed in one answer: a small request must not cause a huge response."""
 

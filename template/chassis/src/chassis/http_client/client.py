@@ -7,7 +7,6 @@ lets them pass answers its own client correctly.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from contextlib import asynccontextmanager
@@ -133,8 +132,6 @@ class HttpClient:
             verify=verify,
         )
         self._origin = self._client.base_url.origin if base_url else None
-        # httpx2 logs each request with its whole URL; the line of log_api_call says it without the query.
-        logging.getLogger("httpx2").setLevel(logging.WARNING)
 
     async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
         """Make one call and return the answer, its body read.
@@ -221,6 +218,9 @@ class HttpClient:
                     break
                 self._meter.retried()
                 await self._sleep(wait)
+        except Exception as mistake:
+            outcome = Outcome("error", cause=mistake, target_failed=None)
+            raise
         finally:
             self._log(request, outcome, attempts, self._clock() - started)
         if outcome.response is not None and (outcome.error is None or options.get("return_errors", False)):
@@ -330,4 +330,15 @@ class HttpClient:
         return options.get("idempotent", idempotent)
 
     def _log(self, request: Request, outcome: Outcome, attempts: int, seconds: float) -> None:
-        log_api_call()
+        """Log the call as one line, whatever its attempts; its query, headers and body are left out."""
+        url = request.url.copy_with(query=None, fragment=None, userinfo=b"")
+        log_api_call(
+            self.target,
+            method=request.method,
+            url=str(url),
+            duration_seconds=seconds,
+            status=None if outcome.response is None else outcome.response.status_code,
+            error=outcome.cause or (outcome.error if outcome.response is None else None),
+            outcome=outcome.status,
+            attempts=attempts,
+        )

@@ -1,7 +1,7 @@
 """Masking of secrets and personal data in everything that is logged.
 
-A sensitive field keeps its first two and last two characters (``va***ue``), a short one none (``***``). Text is
-searched too: messages, values, exception texts and tracebacks.
+A sensitive field keeps its first two and last two characters (``va***ue``), a short one none (``***``).
+Text is searched too: messages, values, exception texts and tracebacks.
 """
 
 from functools import cache

@@ -1,10 +1,10 @@
-"""Secrets that a name gives away inside a text: ``password=hunter2``, ``"apiKey": "x"``, ``?token=x``, ``<pin>1</pin>``.
+"""Secrets that a name gives away inside a text: ``password=hunter2``, ``"apiKey": "x"``, ``<pin>1</pin>``.
 
-Settings files, JSON and Python reprs (also escaped inside other text), URLs, form bodies, headers, XML, command lines
-and source lines in tracebacks all say a name, then a sign, then the value. The name is found by one pattern, judged
-like any other key, and the end of the value is found by its own kind: quoted, bracketed, a header's whole line, or
-plain. Where the end is not clear, too much is masked and never too little. Every search moves forward only, so the
-time is linear in the length of the text.
+Settings files, JSON and Python reprs (also escaped inside other text), URLs, form bodies, headers, XML,
+command lines and source lines in tracebacks all say a name, then a sign, then the value. The name is found by
+one pattern, judged like any other key, and the end of the value is found by its own kind: quoted, bracketed,
+a header's whole line, or plain. Where the end is not clear, too much is masked and never too little. Every
+search moves forward only, so the time is linear in the length of the text.
 """
 
 import re
@@ -30,7 +30,7 @@ _TAG = re.compile(r"<(?P<key>[\w.:\-]++)(?:\s[^<>]{0,200}+)?>(?P<value>[^<>]++)(
 _URL_PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s/?\#:@\"'<>]*+):(?P<rest>[^\s\"'<>]*+)")
 _QUOTE = re.compile(r"[bBfFrRuU]{0,2}+(?P<quote>\\*+(?P<mark>[\"'`]))(?P<next>[\s),\]};]|\Z)?")
 _BRACKET = re.compile(r"[\w.]*+(?=[(\[{])", re.ASCII)
-_INSIDE_BRACKETS = re.compile(r"\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'|[()\[\]{}]", re.DOTALL)
+_INSIDE_BRACKETS = re.compile(r"\\.|\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'|[()\[\]{}]", re.DOTALL)
 _PLAIN = re.compile(r"[^\s&<>]++")
 _PLAIN_END = re.compile(r"[,;](?=\Z|[\"'\w.\- ]{1,40}+[=:])", re.ASCII)
 _MORE_DIGITS = re.compile(r"(?:[ \-][\d+().\-]++)++", re.ASCII)

@@ -6,7 +6,7 @@ _HIDDEN_LENGTH = 7
 
 
 def hide(secret: str) -> str:
-    """Return ``va***ue`` for ``value...``: the first two and last two characters, or ``***`` below 8 characters.
+    """Return the first two and last two characters (``va***ue``), or ``***`` for fewer than 8 characters.
 
     Hiding twice changes nothing.
     """

@@ -17,64 +17,74 @@ class Secrecy(IntEnum):
     """Everything but None."""
 
 
-STEMS = frozenset(
-    "accesskey accesstoken accountkey apikey authkey authorization authtoken bearertoken cardnumber clientsecret"
-    " connectionstring contrasena creditcard csrftoken encryptionkey kennwort passcode passphrase passwd password"
-    " passwort privatekey refreshtoken secretkey sessionid sessionkey sessid sharedkey signingkey socialsecurity"
-    " wachtwoord".split()
+def _table(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+def _phrases(phrases: str) -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(phrase.split()) for phrase in phrases.split(","))
+
+
+STEMS = _table(
+    "accesskey accesstoken accountkey apikey authkey authorization authtoken bearertoken cardnumber"
+    " clientsecret connectionstring contrasena creditcard csrftoken encryptionkey kennwort passcode"
+    " passphrase passwd password passwort privatekey refreshtoken secretkey sessionid sessionkey sessid"
+    " sharedkey signingkey socialsecurity wachtwoord"
 )
 """Sensitive wherever they stand inside a word: ``dbpassword``, ``XAPIKEY``."""
 
-WORDS = frozenset(
-    "apitoken authorization bearer cookie cookies cred credential credentials creds csc csrf cvc cvv dob iban jwt"
-    " jwts msisdn otp passport passwords phone phones pin pins pwd pwds secret secrets senha session sig signature"
-    " ssn ssns tel telephone token totp xsrf".split()
+WORDS = _table(
+    "apitoken authorization bearer cookie cookies cred credential credentials creds csc csrf cvc cvv dob iban"
+    " jwt jwts msisdn otp passport passwords phone phones pin pins pwd pwds secret secrets senha session sig"
+    " signature ssn ssns tel telephone token totp xsrf"
 )
 """Sensitive as a whole word of the key: ``pin`` in ``card-pin``, not in ``mapping``."""
 
-TEXT_WORDS = frozenset("pass sessions tokens".split())
+TEXT_WORDS = _table("pass sessions tokens")
 """Sensitive as a whole word, but a number under it is a count: ``prompt_tokens=12``."""
 
-PHRASES = frozenset(
-    tuple(phrase.split())
-    for phrase in (
-        "access key,account key,account no,account number,admin key,api key,api keys,app key,application key,"
-        "auth code,auth data,auth header,auth key,backup code,backup codes,bank account,birth date,card no,card number,"
-        "client key,code verifier,connection string,credit card,credit cards,cvv 2,date birth,date of birth,"
-        "debit card,deploy key,driver license,drivers license,encryption key,fax number,functions key,host key,"
-        "identity number,key material,license key,license number,login key,maiden name,master key,mfa code,"
-        "mobile number,national id,national insurance,pass code,pass phrase,pass word,pre shared,private key,"
-        "private keys,recovery code,recovery codes,routing number,secret key,security answer,security code,"
-        "security number,service key,session key,shared access,shared key,signing key,social security,sort code,"
-        "ssh key,storage key,subscription key,tax id,tax number,verification code,webhook key"
-    ).split(",")
+PHRASES = _phrases(
+    "access key,account key,account no,account number,admin key,api key,api keys,app key,application key,"
+    "auth code,auth data,auth header,auth key,backup code,backup codes,bank account,birth date,card no,"
+    "card number,client key,code verifier,connection string,credit card,credit cards,cvv 2,date birth,"
+    "date of birth,debit card,deploy key,driver license,drivers license,encryption key,fax number,"
+    "functions key,host key,identity number,key material,license key,license number,login key,maiden name,"
+    "master key,mfa code,mobile number,national id,national insurance,pass code,pass phrase,pass word,"
+    "pre shared,private key,private keys,recovery code,recovery codes,routing number,secret key,"
+    "security answer,security code,security number,service key,session key,shared access,shared key,"
+    "signing key,social security,sort code,ssh key,storage key,subscription key,tax id,tax number,"
+    "verification code,webhook key"
 )
 """Sensitive as words that follow each other: ``apiKey``, ``API-KEY``, ``api key``; not ``primary_key``."""
 
-HARMLESS_LAST = frozenset(
+HARMLESS_LAST = _table(
     "age alg algorithm at attempts audience backend budget changed class cost count counts created days dir"
-    " directory disabled domain duration enabled endpoint error errors expired expires expiration expiry factory"
-    " field fields file format hours httponly index invalid issuer kind len length limit limits manager method"
-    " methods minutes missing model ms name names path policy position present provider rate ratio reason required"
-    " retries rotated samesite scope scopes score seconds secure size source state status store strength supported"
-    " timeout total ttl type types updated uri url usage used valid verified version window".split()
+    " directory disabled domain duration enabled endpoint error errors expired expires expiration expiry"
+    " factory field fields file format hours httponly index invalid issuer kind len length limit limits"
+    " manager method methods minutes missing model ms name names path policy position present provider rate"
+    " ratio reason required retries rotated samesite scope scopes score seconds secure size source state"
+    " status store strength supported timeout total ttl type types updated uri url usage used valid verified"
+    " version window"
 )
-"""A key that ends so tells about the secret, it does not hold it: ``token_count``, ``password_policy``."""
+"""A key that ends so tells about the secret and does not hold it: ``token_count``, ``password_policy``."""
 
-COUNTING_FIRST = frozenset(
-    "allow allows avg can disable enable has hide is max mean min needs no num require requires show sum total use"
-    " uses with without".split()
+COUNTING_FIRST = _table(
+    "allow allows avg can disable enable has hide is max mean min needs no num require requires show sum"
+    " total use uses with without"
 )
-"""A key that begins so is a number or a flag; text under it is masked all the same: ``has_password=True``."""
+"""A key that begins so is a number or a flag: ``has_password=True`` survives, text under it does not."""
 
 HARMLESS_WORDS = frozenset({"passwordless"})
 
-TRIGGERS = (
-    "account auth bearer birth card code connection cookie cred csc csrf cvc cvv dob fax iban identity insurance jwt"
-    " kennwort key licen maiden mobile msisdn otp pass phone pin pwd pre recovery routing contrasena secret security"
-    " senha sess sig social sort ssn tax tel token national verification wachtwoord xsrf"
-).split()
-"""Every name above holds one of these; text without any of them needs no search for assignments."""
+TRIGGERS = tuple(
+    _table(
+        "account auth bearer birth card code connection contrasena cookie cred csc csrf cvc cvv dob fax iban"
+        " identity insurance jwt kennwort key licen maiden mobile msisdn national otp pass phone pin pre pwd"
+        " recovery routing secret security senha sess sig social sort ssn tax tel token verification"
+        " wachtwoord xsrf"
+    )
+)
+"""Every name above holds one of these; a text without any of them needs no search for assignments."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _LONGEST_PHRASE = 3
@@ -124,7 +134,7 @@ class Keys:
 
 
 def _words(key: str) -> tuple[str, ...]:
-    """Return the words of a key in lower case: ``clientSecret``, ``client-secret``, ``CLIENT.SECRET`` are the same."""
+    """Return the words of a key in lower case: ``clientSecret`` and ``CLIENT-SECRET`` are the same."""
     if not key.isascii():
         key = unicodedata.normalize("NFKC", key)
     return tuple(word.lower() for word in _WORD.findall(key))

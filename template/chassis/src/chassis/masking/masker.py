@@ -1,11 +1,13 @@
 """The masker: one walk over an event's values and one ordered list of rules for every text in it."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
+from math import isfinite
 from pathlib import PurePath
 from typing import Final
 from uuid import UUID
@@ -33,7 +35,7 @@ _MAX_INT_BITS = 4_096
 
 @dataclass(slots=True)
 class _Walk:
-    """One walk over an event: the containers around the current value, and how many values may still follow."""
+    """One walk over an event: the containers around the current value, how many values may follow."""
 
     around: set[int] = field(default_factory=set)
     left: int = _MOST_VALUES
@@ -60,7 +62,7 @@ class Masker:
         if len(value) <= LONGEST_TEXT:
             return self.all_rules(value) if self.is_suspect(value) else value
         masked = self.all_rules(value[: LONGEST_TEXT + _OVERLAP])
-        # A secret that crosses the first cut stands whole in the overlap; one that crosses the second is cut off here.
+        # A secret across the first cut stands whole in the overlap; one across the second is dropped here.
         return f"{masked[: max(0, len(masked) - _OVERLAP)]}... [{len(value) - LONGEST_TEXT} characters cut]"
 
     def is_suspect(self, text: str) -> bool:
@@ -108,19 +110,15 @@ class Masker:
     def _walk(self, value: object, walk: _Walk) -> object:
         if value is None or value is True or value is False:
             return value
-        if isinstance(value, Enum):
-            return self.text(plain(value))
-        if isinstance(value, str):
-            return self.text(plain(value))
-        if isinstance(value, float):
-            return float(value)
-        if isinstance(value, int):
-            return self._int(value)
-        if isinstance(value, (Mapping, Sequence, Set)) and not isinstance(value, _FLAT):
+        if isinstance(value, (float, int)) and not isinstance(value, Enum):
+            return self._number(value)
+        if isinstance(value, (Mapping, Sequence, AbstractSet)) and not isinstance(value, _FLAT):
             return self._container(value, walk)
         return self.text(plain(value))
 
-    def _int(self, value: int) -> object:
+    def _number(self, value: float) -> object:
+        if isinstance(value, float):
+            return float(value) if isfinite(value) else str(float(value))
         number = int(value)
         if abs(number) < _SMALLEST_NUMBER_MASKED:
             return number
@@ -131,7 +129,7 @@ class Masker:
         return number if masked == text else masked
 
     def _container(
-        self, value: Mapping[object, object] | Sequence[object] | Set[object], walk: _Walk
+        self, value: Mapping[object, object] | Sequence[object] | AbstractSet[object], walk: _Walk
     ) -> object:
         if id(value) in walk.around:
             return "<circular>"
@@ -156,7 +154,7 @@ class Masker:
             result[self.text(name)] = self._field(name, item, walk)
         return result
 
-    def _items(self, value: Sequence[object] | Set[object], walk: _Walk) -> list[object]:
+    def _items(self, value: Sequence[object] | AbstractSet[object], walk: _Walk) -> list[object]:
         if (
             isinstance(value, Sequence)
             and len(value) == len(("name", "value"))
@@ -178,23 +176,21 @@ class Masker:
 def plain(value: object) -> str:
     """Return a value as text: its own form for the usual types, else its repr; never raises."""
     try:
-        if isinstance(value, str):
+        if isinstance(value, Enum):
+            return plain(value.value)
+        if isinstance(value, (str, UUID, Decimal, PurePath)):
             return str(value)
         if isinstance(value, (bytes, bytearray, memoryview)):
             return bytes(value[: LONGEST_TEXT + _OVERLAP + 1]).decode("utf-8", "backslashreplace")
         if isinstance(value, (datetime, date, time)):
             return value.isoformat()
-        if isinstance(value, Enum):
-            return plain(value.value)
-        if isinstance(value, (UUID, Decimal, PurePath)):
-            return str(value)
         return repr(value)
     except Exception as error:  # noqa: BLE001  # a repr may raise anything; the log line is worth more
         return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
 
 
 def _hide(value: object) -> str:
-    if isinstance(value, (Mapping, Sequence, Set)) and not isinstance(value, (str, bytes, bytearray)):
+    if isinstance(value, (Mapping, Sequence, AbstractSet)) and not isinstance(value, (str, bytes, bytearray)):
         return STARS
     return hide(plain(value))
 

@@ -1,8 +1,9 @@
 """Numbers that name a person or an account: cards, IBANs, social security and phone numbers, addresses.
 
-Digits are everywhere in logs, so each form is checked as far as its standard allows: a card by scheme prefix,
-length and Luhn (ISO/IEC 7812), an IBAN by country length and mod 97 (ISO 13616), a US social security number by
-the ranges never issued (SSA), a phone number by ``+`` and E.164 length or by the North American plan.
+Digits are everywhere in logs, so each form is checked as far as its standard allows: a card by scheme
+prefix, length and Luhn (ISO/IEC 7812), an IBAN by country length and mod 97 (ISO 13616), a US social security
+number by the ranges never issued (SSA), a phone number by ``+`` and E.164 length or by the North American
+plan.
 """
 
 import ipaddress
@@ -12,7 +13,7 @@ from bisect import bisect_right
 from chassis.masking.hide import hide
 
 _SEPARATOR = r"(?:[ .+\-_/\u00a0]|%20)"
-# Digits inside a word (a hash) or behind a decimal point are no card; groups inside longer groups are none either.
+# Digits inside a word (a hash) or behind a decimal point are no card.
 _BEFORE = r"(?<![0-9A-Za-z])(?<![0-9][.])"
 _AFTER = r"(?![0-9A-Za-z])(?!\.[0-9])"
 
@@ -27,8 +28,8 @@ _SSN = re.compile(
 _INTERNATIONAL = re.compile(r"(?<![0-9A-Za-z+])\+ ?[1-9](?:[ ().\-/\u00a0]{0,2}[0-9]){6,14}(?![0-9])")
 _THOUSANDS = re.compile(r"\+[0-9]{1,3}(?:[.,][0-9]{3})+")
 _NORTH_AMERICAN = re.compile(
-    r"(?<![0-9A-Za-z.+\-])(?:1[\-. ]?)?(?:\([2-9][0-9]{2}\)[\-. ]?|[2-9][0-9]{2}[\-.])[2-9][0-9]{2}[\-. ][0-9]{4}"
-    r"(?![0-9A-Za-z]|[.\-][0-9A-Za-z])"
+    r"(?<![0-9A-Za-z.+\-])(?:1[\-. ]?)?(?:\([2-9][0-9]{2}\)[\-. ]?|[2-9][0-9]{2}[\-.])"
+    r"[2-9][0-9]{2}[\-. ][0-9]{4}(?![0-9A-Za-z]|[.\-][0-9A-Za-z])"
 )
 _IBAN_START = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}[0-9]{2}(?=[ \-]?[0-9A-Za-z]{4})")
 _IPV4 = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])")
@@ -37,10 +38,11 @@ _IPV6 = re.compile(
 )
 
 TRIGGER = (
-    rf"(?<=[0-9])(?:[0-9]{{12}}|[0-9]{{3}}{_SEPARATOR}[0-9]{{4}}|[0-9]{{2}}(?:-[0-9]{{2}}-[0-9]{{4}}|[)\-. ]{{1,2}}[0-9]{{3}}[\-. ][0-9]{{4}})"
-    r"|[0-9](?<=[A-Za-z]{2}[0-9]{2})[ \-]?[0-9A-Za-z]{4})|(?<=\+) ?[1-9]"
+    rf"(?<=[0-9])(?:[0-9]{{12}}|[0-9]{{3}}{_SEPARATOR}[0-9]{{4}}|[0-9]{{2}}-[0-9]{{2}}-[0-9]{{4}}"
+    r"|[0-9]{2}[)\-. ]{1,2}[0-9]{3}[\-. ][0-9]{4}|[0-9](?<=[A-Za-z]{2}[0-9]{2})[ \-]?[0-9A-Za-z]{4})"
+    r"|(?<=\+) ?[1-9]"
 )
-"""Follows one character in ``[0-9+]``; found in every text that a pattern of this module changes (addresses aside)."""
+"""Follows one character in ``[0-9+]`` in every text that ``mask_numbers`` changes."""
 ADDRESS_TRIGGER = r"(?<=[0-9])\.[0-9]{1,3}\.|(?<=:)[0-9A-Fa-f]{0,4}:"
 
 # First and last prefix of a range, then the lengths in use. Sorted; prefixes are compared on six digits.
@@ -75,16 +77,14 @@ _SCHEMES: tuple[tuple[int, int, frozenset[int]], ...] = tuple(
 _STARTS = [low for low, _, _ in _SCHEMES]
 
 # The IBAN registry, SWIFT, release 99: length by country.
-_IBAN_LENGTHS = {
-    pair[:2]: int(pair[2:])
-    for pair in (
-        "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 EG29"
-        " ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HN28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20"
-        " LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29"
-        " PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20"
-        " YE30"
-    ).split()
-}
+_IBANS = (
+    "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18"
+    " DO28 EE20 EG29 ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HN28 HR21 HU28 IE22 IL23"
+    " IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27"
+    " MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19"
+    " SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30"
+)
+_IBAN_LENGTHS = {entry[:2]: int(entry[2:]) for entry in _IBANS.split()}
 _SHORTEST_COMPACT_PHONE = 9
 _SHORTEST_PHONE = 8
 

@@ -1,4 +1,4 @@
-"""Credentials that show by their own form: provider keys, JWTs, bearer and basic credentials, private keys."""
+"""Credentials that show by their own form: provider keys, JWTs, bearer and basic credentials, PEM."""
 
 import re
 from base64 import b64decode
@@ -6,7 +6,7 @@ from binascii import Error as Base64Error
 
 from chassis.masking.hide import STARS, hide
 
-# What the token begins with, and what follows. A prefix ends in one of ``-_.``: the search trigger relies on it.
+# What a token begins with, and what follows. The prefix ends in one of ``-_.``: TRIGGER relies on it.
 _MARKED: tuple[tuple[str, str], ...] = (
     (r"gh[pousr]_", r"[0-9A-Za-z]{20,}+"),  # GitHub
     (r"github_pat_", r"\w{20,}+"),  # GitHub
@@ -57,7 +57,7 @@ _PLAIN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"dapi", r"[0-9a-f]{32}(?:-[0-9])?\b", ("dapi",)),  # Databricks
     (r"ATATT3", r"[\w\-=]{20,}+", ("ATATT3",)),  # Atlassian
     (r"LS0tLS1CRUdJTi", r"[0-9A-Za-z+/=]{16,}+", ("LS0tLS1CRUdJTi",)),  # "-----BEGIN" in base64
-    (r"eyJ", r"[\w\-]{6,}+\.[\w\-]{4,}+(?:\.[\w\-]*+){0,3}", ("eyJ",)),  # JWT and JWE (RFC 7519, 7516)
+    (r"eyJ", r"[\w\-]{6,2000}+\.[\w\-]{4,}+(?:\.[\w\-]*+){0,3}", ("eyJ",)),  # JWT and JWE (RFC 7519, 7516)
 )
 _TOKEN = re.compile(
     "(?<![0-9A-Za-z])(?:"
@@ -85,8 +85,8 @@ _PEM_END = re.compile(r"-----END [0-9A-Z ]{1,60}-----")
 _LONG_BEARER = 20
 
 TRIGGER = "|".join(f"(?<={prefix})" for prefix, _ in _MARKED) + "|(?<=-)----BEGIN "
-"""Follows one character in ``[-_.]``; with LITERALS, found in every text that a pattern of this module changes."""
-LITERALS = tuple(literal for _, _, literals in _PLAIN for literal in literals) + (":AA",)
+"""Follows one character in ``[-_.]`` in the texts that ``mask_tokens`` changes, if no literal does."""
+LITERALS = (*(literal for _, _, literals in _PLAIN for literal in literals), ":AA")
 LOWER_LITERALS = (
     "bearer",
     "basic",
@@ -98,7 +98,7 @@ LOWER_LITERALS = (
 
 
 def mask_private_keys(text: str) -> str:
-    """Mask every PEM private key, whatever its line breaks look like; one without an end to the end of the text."""
+    """Mask every PEM private key, whatever its line breaks; one without an end, to the end of the text."""
     found = _PEM.search(text)
     if found is None:
         return text

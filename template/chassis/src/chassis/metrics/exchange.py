@@ -62,9 +62,8 @@ class Exchange:
         except OSError:
             os.close(descriptor)
             raise
-        previous, self._descriptor = self._descriptor, descriptor
-        if previous is not None:
-            os.close(previous)
+        self._release()
+        self._descriptor = descriptor
 
     def merged(self, own: list[Family]) -> list[Family]:
         """Return these values combined with those of all the other workers, living and dead."""
@@ -107,9 +106,12 @@ class Exchange:
             self.write(families)
         finally:
             self.closed = True
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
+            self._release()
+
+    def _release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def _files(self) -> Iterator[_Found]:
         for path in sorted(self._directory.glob("*.json")):

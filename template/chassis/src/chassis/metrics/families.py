@@ -64,10 +64,12 @@ def series(name: str, labels: Mapping[str, str]) -> str:
 
 def rendered_labels(labels: Mapping[str, str]) -> str:
     """Render `a="b",c="d"` with backslash, quote and newline escaped (OpenMetrics 1.0, section 5)."""
-    return ",".join(
+    text = ",".join(
         '{}="{}"'.format(name, value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\""))
         for name, value in sorted(labels.items())
     )
+    # Half a surrogate pair, as broken input leaves it, would make the whole scrape fail.
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def merge(sources: Iterable[Source]) -> list[Family]:
@@ -98,7 +100,7 @@ def load(content: bytes) -> tuple[str, list[Family], list[str]]:
     try:
         worker, rows, absorbed = orjson.loads(content)
         return worker, [_family(row) for row in rows], absorbed
-    except (TypeError, AttributeError) as error:
+    except (AttributeError, LookupError, TypeError) as error:
         raise ValueError("not a snapshot of metrics") from error
 
 

@@ -36,9 +36,9 @@ _logger = structlog.get_logger("chassis.metrics")
 class Metrics:
     """The metrics of one application: nothing is global, so two applications live in one process.
 
-    `start` and `close` belong to the process's life; `requests` and the named methods record; `render` answers
-    a scrape. A full disk or another worker's trouble raises nothing: it is logged, and what is told is then
-    this worker's alone.
+    `start` and `close` belong to the life of the process; `requests` and the named methods record; `render`
+    answers a scrape. A full disk or another worker's trouble raises nothing: it is logged, and the answer is
+    then this worker's alone.
     """
 
     def __init__(self, settings: MetricsSettings, *, service: str, version: str) -> None:
@@ -50,6 +50,7 @@ class Metrics:
         self._registry: ServiceRegistry | None = None
         self._exchange: Exchange | None = None
         self._lock = threading.Lock()
+        self._published = True
         self._stopping = threading.Event()
         self._sharing: threading.Thread | None = None
 
@@ -148,7 +149,7 @@ class Metrics:
             return
         self._exchange = exchange
         # A thread, so that a blocked event loop does not make the values that others read any older.
-        self._sharing = threading.Thread(target=self._share, name="metrics", daemon=True)
+        self._sharing = threading.Thread(target=self._share, args=(exchange,), name="metrics", daemon=True)
         self._sharing.start()
         atexit.register(self.close)
 
@@ -191,24 +192,27 @@ class Metrics:
             exchange = self._exchange
             if exchange is None:
                 return own
-            try:
-                if exchange.closed:
-                    return exchange.merged([])
-                # Before the answer: then no later scrape, whoever answers it, tells less than this one.
-                exchange.write(own)
-                return exchange.merged(own)
-            except OSError as error:
-                _warn("the metrics of the other workers cannot be read", error)
-                return own
+            if exchange.closed:
+                return exchange.merged([])
+            # Before the answer: then no later scrape, whoever answers it, tells less than this one.
+            self._publish(exchange, own)
+            return exchange.merged(own)
 
-    def _share(self) -> None:
+    def _share(self, exchange: Exchange) -> None:
         while not self._stopping.wait(SNAPSHOT_SECONDS):
             with self._lock:
-                try:
-                    if self._exchange is not None:
-                        self._exchange.write(self._gather())
-                except OSError as error:
-                    _warn("metrics cannot be shared with the other workers", error)
+                self._publish(exchange, self._gather())
+
+    def _publish(self, exchange: Exchange, own: list[Family]) -> None:
+        try:
+            exchange.write(own)
+        except OSError as error:
+            # Once, not every second: until it works again, or for good.
+            if self._published:
+                _warn("metrics cannot be shared with the other workers", error)
+            self._published = False
+        else:
+            self._published = True
 
     def _gather(self) -> list[Family]:
         return self._own() + (self._registry.families() if self._registry is not None else [])

@@ -20,7 +20,7 @@ class MetricsSettings(Group, prefix="METRICS_"):
         default=DEFAULT_BUCKETS,
         min_length=1,
         max_length=50,
-        description="Upper bounds of the request duration buckets, in seconds, increasing; a series each per route.",
+        description="Upper bounds of the request duration buckets, in seconds, increasing.",
     )
     max_routes: int = Field(
         default=1000,
@@ -36,8 +36,8 @@ class MetricsSettings(Group, prefix="METRICS_"):
     directory: Annotated[Path | None, Variable("METRICS_DIR")] = Field(
         default=None,
         description=(
-            "Directory where the workers of one service exchange their values; empty at each start. Not needed "
-            "for a single process, nor for workers started by this command or by uvicorn."
+            "Directory where the workers of one service exchange their values; empty at each start. "
+            "Not needed for a single process, nor for workers started by this command or by uvicorn."
         ),
     )
 

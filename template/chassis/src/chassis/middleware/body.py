@@ -1,19 +1,26 @@
 """The limit on the size of a request's body."""
 
+from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
-
-from chassis.errors import ContentTooLarge
 
 __all__ = ["limited", "too_large"]
 
 
-def too_large(most: int) -> ContentTooLarge:
-    """Return the error for a body over the limit; the connection is closed, since its rest is not read."""
-    return ContentTooLarge(f"The body is larger than {most} bytes.", headers={"Connection": "close"})
+CONTENT_TOO_LARGE = 413
+
+
+def too_large(most: int) -> HTTPException:
+    """Return the error for a body over the limit; the connection is closed, since its rest is not read.
+
+    It is the framework's own kind: FastAPI turns any other exception of a body into a 400.
+    """
+    return HTTPException(
+        CONTENT_TOO_LARGE, f"The body is larger than {most} bytes.", headers={"Connection": "close"}
+    )
 
 
 def limited(receive: Receive, most: int) -> Receive:
-    """Count a body whose length was not declared; ``ContentTooLarge`` is raised where it passes ``most``."""
+    """Count a body whose length was not declared; ``too_large`` is raised where it passes ``most``."""
     total = 0
 
     async def receive_counted() -> Message:

@@ -24,7 +24,8 @@ from chassis.middleware.problems import CRASH, error_from
 from chassis.middleware.route import RouteTemplates
 from chassis.middleware.websocket import Connection
 from chassis.ratelimit import Limits, RateLimiter
-from chassis.security import Cors, SecurityHeaders, TrustedProxies
+from chassis.ratelimit.limits import EXEMPT
+from chassis.security import Cors, Peer, SecurityHeaders, TrustedProxies
 from chassis.tracing import Tracing
 
 __all__ = ["Collaborators", "RequestLayer"]
@@ -87,7 +88,7 @@ class RequestLayer:
         4. The application answers, or an error does in its place.
         5. The exchange is reported, if its last byte did not do so already.
         """
-        exchange = Exchange(self, scope, send, read_arrival(scope), self.collaborators.proxies.resolve(scope))
+        exchange = Exchange(self, scope, send, read_arrival(scope), self.identify(scope))
         token = context.enter(exchange.context)
         try:
             if await self.admit(exchange):
@@ -103,6 +104,15 @@ class RequestLayer:
             context.leave(token)
             if exchange.span is not None:
                 exchange.span.detach()
+
+    def identify(self, scope: Scope) -> Peer:
+        """Find the client behind trusted proxies, and let the application see it as its peer too."""
+        peer = self.collaborators.proxies.resolve(scope)
+        client = scope.get("client")
+        if client is not None and client[0] != peer.address:
+            scope["client"] = (peer.address, 0)
+        scope["scheme"] = peer.scheme
+        return peer
 
     async def admit(self, exchange: Exchange) -> bool:
         """Let a request in, or raise the error it is refused with: host, then body size, then rate.
@@ -160,6 +170,7 @@ class RequestLayer:
             duration_seconds=seconds,
             client=exchange.peer.address,
             user_agent=exchange.arrival.user_agent,
+            quiet=exchange.scope["path"] in EXEMPT,
         )
 
     def _limit_body(self, exchange: Exchange, receive: Receive) -> Receive:

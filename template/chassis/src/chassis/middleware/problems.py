@@ -3,7 +3,7 @@
 ``error_from`` turns any exception into a ``ServiceError``; ``problem_response`` turns that into the response.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -28,7 +28,7 @@ __all__ = ["crash_handler", "error_from", "mapped_handler", "problem_handlers", 
 CRASH = "chassis.crash"
 """Scope key of the exception that a request crashed with: the framework answers before it raises."""
 
-Handler = Callable[[Request, Any], Awaitable[Response]]
+Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 
 def error_from(exception: Exception, *, debug: bool = False) -> ServiceError:
@@ -42,13 +42,13 @@ def error_from(exception: Exception, *, debug: bool = False) -> ServiceError:
     if isinstance(exception, RequestValidationError):
         return ValidationFailed.from_pydantic(exception.errors())
     if isinstance(exception, HTTPException):
-        detail = exception.detail if isinstance(exception.detail, str) else None
+        # FastAPI allows any JSON value as a detail; only a text is one in a problem.
+        detail: object = exception.detail
         error_type = for_status(exception.status_code)
-        return error_type(
-            None if detail == error_type.title else detail,
-            headers=exception.headers,
-            **({} if detail is not None else {"context": exception.detail}),
-        )
+        if isinstance(detail, str):
+            shown = None if detail == error_type.title else detail
+            return error_type(shown, headers=exception.headers)
+        return error_type(headers=exception.headers, context=detail)
     if debug:
         return InternalError(mask_text(f"{type(exception).__name__}: {exception}"))
     return InternalError()

@@ -30,7 +30,7 @@ class Connection:
         self._send = send
         self._closed = False
         self._arrival = read_arrival(scope)
-        self._peer = layer.collaborators.proxies.resolve(scope)
+        self._peer = layer.identify(scope)
         self._log = structlog.get_logger("chassis.websocket")
 
     async def serve(self, receive: Receive) -> None:

@@ -11,6 +11,8 @@ from typing_extensions import override
 from chassis.ratelimit.memory import MemoryRateLimiter
 from chassis.ratelimit.quota import Decision, Quota, RateLimiter
 
+__all__ = ["WARN_EVERY", "FailOpen"]
+
 WARN_EVERY: Final = 60.0
 """Seconds between two warnings about the same broken store."""
 

@@ -7,6 +7,8 @@ from typing import Final, Protocol
 
 from starlette.types import Scope
 
+__all__ = ["LONGEST_KEY", "HasAddress", "Key", "bounded", "by_address", "client_key"]
+
 LONGEST_KEY: Final = 64
 """Characters; a longer key is replaced by its digest, so that no client decides how much is stored."""
 

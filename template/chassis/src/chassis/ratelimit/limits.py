@@ -22,6 +22,8 @@ from chassis.ratelimit.keys import LONGEST_KEY, HasAddress, Key, bounded, by_add
 from chassis.ratelimit.quota import UNLIMITED, Decision, Quota
 from chassis.ratelimit.settings import RateLimitSettings
 
+__all__ = ["ANY", "EXEMPT", "UNMATCHED", "WEBSOCKET", "Limit", "Limits", "rate_limit"]
+
 EXEMPT: Final = frozenset({"/health", "/health/live", "/health/ready", "/health/detailed", "/metrics"})
 """Paths that are never limited: an orchestrator that is refused would stop a healthy service."""
 UNMATCHED: Final = "unmatched"
@@ -176,7 +178,7 @@ def _read(routes: Iterable[BaseRoute], exceptions: Mapping[str, str]) -> list[_C
         methods = _methods(context)
         quotas = _marked(context.endpoint, template, methods)
         for method in methods or (ANY,):
-            for name in _names(method, template):
+            for name in _names(method, template, context.path):
                 if name in given:
                     used.add(name)
                     quotas[method] = _parsed(given[name], name)
@@ -195,12 +197,14 @@ def _methods(context: RouteContext) -> frozenset[str] | None:
     return frozenset(context.methods) if context.methods else None
 
 
-def _names(method: str, template: str) -> Iterator[str]:
+def _names(method: str, template: str, path: str | None) -> Iterator[str]:
     """Yield what a route can be called in the settings, the most exact name first."""
     yield f"{method} {template}"
     if method == "HEAD":
         yield f"GET {template}"
     yield template
+    if path is not None:
+        yield path  # a mounted application: /files, where its template is /files/{path}
 
 
 def _marked(

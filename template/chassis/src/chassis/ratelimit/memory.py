@@ -20,6 +20,8 @@ from typing_extensions import override
 
 from chassis.ratelimit.quota import Decision, Quota, RateLimiter
 
+__all__ = ["MemoryRateLimiter"]
+
 _SECOND: Final = 1_000_000_000  # times are integer nanoseconds: sums of floats would drift
 _BUCKETS: Final = 64  # to a window: how exactly "expires first" is known
 _SWEPT: Final = 2  # a hit adds at most one entry and moves at most one, so two steps keep up

@@ -3,6 +3,8 @@
 import re
 from typing import Final, NamedTuple, Protocol, Self
 
+__all__ = ["LONGEST_WINDOW", "MOST_REQUESTS", "UNLIMITED", "Decision", "Quota", "RateLimiter"]
+
 MOST_REQUESTS: Final = 1_000_000_000
 LONGEST_WINDOW: Final = 31 * 86_400
 """Seconds; a month."""
@@ -41,14 +43,10 @@ class Quota(NamedTuple):
             or not (match[2] or match[3])
             or (unit := _UNITS.get(match[3].removesuffix("s") or match[3])) is None
         ):
-            raise ValueError(
-                f"{text!r}, which is no quota: write requests/seconds, as in 10/60, or 10/minute"
-            )
+            raise ValueError(f"{text!r} is no quota: write requests/seconds, as in 10/60, or 10/minute")
         requests, window = int(match[1]), int(match[2] or 1) * unit
         if not 1 <= requests <= MOST_REQUESTS or not 1 <= window <= LONGEST_WINDOW:
-            raise ValueError(
-                f"{text!r}, which is no quota: it takes 1 request or more, in 1 second to 31 days"
-            )
+            raise ValueError(f"{text!r} is no quota: it takes 1 request or more, in 1 second to 31 days")
         return cls(requests, window, name)
 
 

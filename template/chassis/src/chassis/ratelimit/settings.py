@@ -8,20 +8,20 @@ from pydantic import AfterValidator, Field
 from chassis.ratelimit.quota import LONGEST_WINDOW, MOST_REQUESTS, UNLIMITED, Quota
 from chassis.settings import Group, Variable
 
+__all__ = ["RateLimitSettings"]
+
 _ROUTE: Final = re.compile(r"(?:[A-Z]+ )?/\S*")
 
 
 def _routes(value: dict[str, str]) -> dict[str, str]:
     for route, quota in value.items():
         if not _ROUTE.fullmatch(route):
-            raise ValueError(
-                f"has {route!r}, which is no route: write GET /items/{{item_id}}, or /items for all methods"
-            )
+            raise ValueError(f"must hold routes: {route!r} is none; write GET /items/{{item_id}} or /items")
         if quota != UNLIMITED:
             try:
                 Quota.parse(quota)
             except ValueError as error:
-                raise ValueError(f"has {error}") from None
+                raise ValueError(f"must hold quotas: {error}") from None
     return value
 
 

@@ -12,6 +12,8 @@ from starlette.types import Scope
 
 from chassis.security.settings import SecuritySettings
 
+__all__ = ["Cors", "Preflight"]
+
 Header = tuple[bytes, bytes]
 
 _EXPOSED: Final = b"RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"

@@ -16,6 +16,8 @@ from starlette.routing import BaseRoute, Route
 
 from chassis.errors import NotFound
 
+__all__ = ["DOCS_CONTENT_SECURITY_POLICY", "DOCS_PATH", "docs_routes"]
+
 DOCS_PATH: Final = "/docs"
 DOCS_CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "

@@ -11,6 +11,8 @@ from typing import Final
 from chassis.security.hosts import AllowedHosts
 from chassis.security.settings import SecuritySettings
 
+__all__ = ["SecurityHeaders"]
+
 Header = tuple[bytes, bytes]
 
 _ALWAYS: Final[tuple[Header, ...]] = (

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
+__all__ = ["PROBES", "AllowedHosts"]
+
 PROBES: Final = frozenset({"/health", "/health/live", "/health/ready"})
 """Paths answered for any host: a kubelet calls a pod by its address, which no list can contain."""
 

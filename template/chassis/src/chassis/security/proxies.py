@@ -18,6 +18,8 @@ from typing import Final, Literal
 
 from starlette.types import Scope
 
+__all__ = ["MOST_HOPS", "UNIX", "Peer", "TrustedProxies"]
+
 UNIX: Final = "unix"
 """The address of a client on a Unix socket, and its name in ``TRUSTED_PROXIES``."""
 MOST_HOPS: Final = 16

@@ -11,6 +11,8 @@ from typing_extensions import override
 from chassis.security.proxies import UNIX
 from chassis.settings import Group, Mistake
 
+__all__ = ["API_CONTENT_SECURITY_POLICY", "SecuritySettings"]
+
 API_CONTENT_SECURITY_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 """For responses that are data: a browser that shows one as a page loads and runs nothing."""
 

@@ -24,8 +24,8 @@ class Factory(Protocol):
 class Application:
     """What the server needs of a service.
 
-    A plain ASGI application has no lifecycle and no management application: it is served, and drained without a
-    failing readiness.
+    A plain ASGI application has no lifecycle and no management application: it is served, and drained without
+    a failing readiness.
     """
 
     app: ASGIApp
@@ -42,7 +42,7 @@ class Application:
 def build(factory: str, settings: ServiceSettings | None) -> Application:
     """Import the factory ``module:function`` and call it; with None it loads its own settings.
 
-    Raises ``uvicorn.importer.ImportFromStringError`` if there is no such function, and what the function raises.
+    Raises ``uvicorn.importer.ImportFromStringError`` if there is no such function, and what it raises.
     """
     create = cast("Factory", import_from_string(factory))
     return Application.of(create() if settings is None else create(settings))

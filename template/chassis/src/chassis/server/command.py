@@ -16,8 +16,8 @@ __all__ = ["main"]
 def main(factory: str, settings: type[ServiceSettings], arguments: Sequence[str] | None = None) -> int:
     """Read the settings, serve ``factory`` (``orders.app:create_app``) and return the exit code.
 
-    Each option sets the variable of its name, so that it goes before ``.env`` and the files. Settings that are
-    wrong are listed on standard error, all of them; the exit code is then 78.
+    Each option sets the variable of its name, so that it goes before ``.env`` and the files. Settings that
+    are wrong are listed on standard error, all of them; the exit code is then 78.
     """
     os.environ.update(_options(factory, arguments))
     try:
@@ -31,7 +31,7 @@ def main(factory: str, settings: type[ServiceSettings], arguments: Sequence[str]
 def _options(factory: str, arguments: Sequence[str] | None) -> dict[str, str]:
     parser = argparse.ArgumentParser(
         prog=f"python -m {factory.partition(':')[0].partition('.')[0]}",
-        description="Serve until SIGTERM or Ctrl-C. Every setting is an environment variable or a line in config/.",
+        description="Serve until SIGTERM or Ctrl-C. Every setting can be an environment variable.",
     )
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (HOST)")
     parser.add_argument("--port", metavar="NUMBER", help="port to listen on (PORT)")

@@ -32,8 +32,8 @@ class StartupFailed(Exception):  # noqa: N818 - no error of this code: the appli
 class Listener:
     """Serves an application on one socket with uvicorn's protocols, and ends without losing a request.
 
-    ``uvicorn.Server`` closes the socket as soon as it is asked to stop. Here the steps of a stop are apart, so
-    that the process can put them in order.
+    ``uvicorn.Server`` closes the socket as soon as it is asked to stop. Here the steps of a stop are apart,
+    so that the process can put them in order.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class Listener:
     async def open(self) -> None:
         """Start the application and accept connections.
 
-        Raises ``StartupFailed``, or ``OSError`` if the port is taken. If it is cancelled, the application closes
-        what it has opened.
+        Raises ``StartupFailed``, or ``OSError`` if the port is taken. If it is cancelled, the application
+        closes what it has opened.
         """
         if not self._config.loaded:
             self._config.load()
@@ -123,7 +123,7 @@ class Listener:
     async def finish(self, limit: float) -> int:
         """Wait for the requests in flight, at most ``limit`` seconds; return how many had to be cut off.
 
-        Connections without a request are closed, after a moment in which a request that is on its way arrives.
+        Connections without a request are closed, after a moment in which one that is on its way arrives.
         """
         told: set[object] = set()
         begun = time.monotonic()

@@ -22,9 +22,9 @@ log = structlog.get_logger("chassis.server")
 def run(factory: str, settings: ServiceSettings) -> int:
     """Serve ``factory`` (``orders.app:create_app``) until SIGTERM or SIGINT, and return the exit code.
 
-    The code is 0 after a drain, 1 if the service could not start or stop, 78 if a setting is wrong, 130 after a
-    second SIGINT. The factory is called with the settings in each worker; with ``reload`` it is called without,
-    so that it reads them again. Must be called in the main thread.
+    The code is 0 after a drain, 1 if the service could not start or stop, 78 if a setting is wrong, 130 after
+    a second SIGINT. The factory is called with the settings in each worker; with ``reload`` it is called
+    without, so that it reads them again. Must be called in the main thread.
     """
     try:
         sockets = open_sockets(settings.server)
@@ -43,13 +43,19 @@ def run(factory: str, settings: ServiceSettings) -> int:
 
 def _alone(factory: str, settings: ServiceSettings, sockets: Sockets) -> int:
     with Stop().installed() as stop:
-        return Worker(factory, settings, sockets, stop=stop).run()
+        return Worker(factory, settings, sockets, stop=stop, on_ready=lambda: _warn(settings)).run()
 
 
 def _with_children(parent: Reloader | Supervisor, settings: ServiceSettings) -> int:
     configure_logging(settings.logging, service=settings.service.name, environment=settings.environment)
+    _warn(settings)
     try:
         with shared_directory(settings.metrics):
             return parent.run()
     finally:
         flush_logs()
+
+
+def _warn(settings: ServiceSettings) -> None:
+    for mistake in settings.warnings:
+        log.warning("setting looks wrong", variable=mistake.variable, problem=mistake.problem)

@@ -20,8 +20,8 @@ __all__ = ["Reloader"]
 class Reloader:
     """Watches the sources of the service, the chassis and the configuration, with uvicorn's reloader.
 
-    It serves nothing itself: a child does, and reads its settings anew at each start. There is no drain delay,
-    since nobody balances load here.
+    It serves nothing itself: a child does, and reads its settings anew at each start. There is no drain
+    delay, since nobody balances load here.
     """
 
     def __init__(self, factory: str, settings: ServiceSettings, sockets: Sockets) -> None:
@@ -55,6 +55,7 @@ class _Child:
     def __call__(self, sockets: list[socket] | None = None) -> None:
         opened = Sockets(*(sockets or []))
         with Stop().installed() as stop:
+            stop.request_with_parent()
             worker = Worker(
                 self._factory, self._settings, opened, stop=stop, reads_settings=True, drain_delay=0.0
             )

@@ -1,9 +1,10 @@
 """What asks the process to stop."""
 
 import asyncio
+import multiprocessing
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 __all__ = ["Stop"]
@@ -12,9 +13,9 @@ __all__ = ["Stop"]
 class Stop:
     """A request to stop: SIGTERM or SIGINT, or ``request``. A second SIGINT forces.
 
-    The handlers are installed before the application is built: process 1 of a container has no default ones, so
-    a signal that came early would be lost. A worker ignores SIGINT, because Ctrl-C reaches the whole process
-    group and its parent already passes the wish on as SIGTERM.
+    The handlers are installed before the application is built: process 1 of a container has no default ones,
+    so a signal that came early would be lost. A worker ignores SIGINT, because Ctrl-C reaches the whole
+    process group and its parent already passes the wish on as SIGTERM.
     """
 
     def __init__(self, *, ignore_interrupt: bool = False) -> None:
@@ -22,6 +23,7 @@ class Stop:
         self.forced = False
         self._ignore_interrupt = ignore_interrupt
         self._interrupted = False
+        self._with_parent = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._request_event = asyncio.Event()
         self._force_event = asyncio.Event()
@@ -42,12 +44,20 @@ class Stop:
         """Wake the waiters on this loop from now on."""
         self._loop = loop
         self._wake()
+        parent = multiprocessing.parent_process() if self._with_parent else None
+        if parent is not None:
+            loop.add_reader(parent.sentinel, self._orphaned, parent.sentinel)
 
     def request(self) -> None:
         """Ask for a stop, as SIGTERM does."""
         self.requested = True
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wake)
+            with suppress(RuntimeError):  # the loop is closed: it has stopped already
+                self._loop.call_soon_threadsafe(self._wake)
+
+    def request_with_parent(self) -> None:
+        """In a child process, ask for a stop too when the parent ends: nobody would ask any more."""
+        self._with_parent = True
 
     async def wait_requested(self) -> None:
         """Return when a stop is asked for."""
@@ -61,6 +71,11 @@ class Stop:
         if number == signal.SIGINT:
             self.forced = self._interrupted
             self._interrupted = True
+        self.request()
+
+    def _orphaned(self, sentinel: int) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(sentinel)
         self.request()
 
     def _wake(self) -> None:

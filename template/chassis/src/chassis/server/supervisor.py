@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
@@ -28,6 +29,7 @@ __all__ = ["Supervisor"]
 log = structlog.get_logger("chassis.server")
 
 _FAILED_STARTS: Final = 5  # in a row, after which the process gives up
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _OVERDUE: Final = 2.0  # seconds granted to workers beyond the longest stop that the settings allow
 
 
@@ -42,8 +44,8 @@ class _Child:
 class Supervisor:
     """Starts workers that share the sockets, replaces those that die, and stops them together.
 
-    A worker that cannot start stops everything if none has ever started: the same code and settings would fail
-    the same way. Later it is tried again, with back-off, a few times. The parent serves nothing itself.
+    A worker that cannot start stops everything if none has ever started: the same code and settings would
+    fail the same way. Later it is tried again, with back-off, a few times. The parent serves nothing itself.
     """
 
     def __init__(
@@ -89,7 +91,8 @@ class Supervisor:
             args=(self._factory, self._settings, self._sockets, remote),
             name=f"worker-{number}",
         )
-        process.start()
+        with _blocked_signals():
+            process.start()
         remote.close()  # so that the link ends when the worker does
         self._children.append(_Child(number, process, link))
         log.info("worker started", worker=number, pid=process.pid)
@@ -161,7 +164,7 @@ class Supervisor:
         settings = self._settings
         self._deadline = time.monotonic() + settings.lifecycle.longest_stop(settings.environment) + _OVERDUE
         self._due.clear()
-        # The queue of a listening socket lives as long as any process holds it open: nobody may be left in it.
+        # The queue of a listening socket lives as long as any process holds it open: leave nobody in it.
         self._sockets.close()
         for child in self._children:
             child.process.terminate()
@@ -185,7 +188,7 @@ class Supervisor:
         with reader, writer:
             reader.setblocking(False)
             writer.setblocking(False)
-            before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+            before = {number: signal.signal(number, note) for number in _SIGNALS}
             wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
             try:
                 yield reader
@@ -197,11 +200,28 @@ class Supervisor:
 
 def work(factory: str, settings: ServiceSettings, sockets: Sockets, link: Connection) -> None:
     """Be a worker: the function that a child process runs."""
+
+    def ready() -> None:
+        with suppress(OSError):  # the parent has gone
+            link.send("ready")
+
     with Stop(ignore_interrupt=True).installed() as stop:
-        stop.request_when_closed(link)
-        worker = Worker(factory, settings, sockets, stop=stop, on_ready=lambda: link.send("ready"))
-        code = worker.run()
+        stop.request_with_parent()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        code = Worker(factory, settings, sockets, stop=stop, on_ready=ready).run()
     sys.exit(code)
+
+
+@contextmanager
+def _blocked_signals() -> Iterator[None]:
+    """Start a child with its signals on hold until it has handlers: the default ones would kill it."""
+    # Starting this process of multiprocessing's own would lift the block before the child is started.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 def _exit_text(code: int) -> str:

@@ -4,10 +4,11 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from typing import Final
 
 import structlog
-from uvicorn import Config
 from uvicorn.importer import ImportFromStringError
+from uvicorn.loops.auto import auto_loop_factory
 
 from chassis.logging import flush_logs
 from chassis.server import exits
@@ -22,12 +23,15 @@ __all__ = ["Worker"]
 
 log = structlog.get_logger("chassis.server")
 
+# Seconds that requests on the management port have to finish; they are scrapes and probes.
+_MANAGEMENT_LIMIT: Final = 1.0
+
 
 class Worker:
     """Builds the service and serves it until it is asked to stop.
 
     A stop has this order: readiness fails; for the drain delay everything is still served; connections are
-    refused while requests in flight finish; the management port closes; the application closes what it opened.
+    refused while requests in flight finish; the management port closes; the application closes its resources.
     """
 
     def __init__(
@@ -65,7 +69,7 @@ class Worker:
             log.critical("the service cannot be built", factory=self._factory, exc_info=True)
             flush_logs()
             return exits.FAILED
-        with asyncio.Runner(loop_factory=Config(application.app).get_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
             code = runner.run(self._serve(application))
         flush_logs()
         return code
@@ -154,7 +158,3 @@ class Worker:
         clean = await public.close()
         log.info("stopped")
         return exits.OK if clean else exits.FAILED
-
-
-# Seconds that requests on the management port have to finish; they are scrapes and probes.
-_MANAGEMENT_LIMIT = 1.0

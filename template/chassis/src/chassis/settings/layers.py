@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -209,17 +210,26 @@ class Sources:
 
     def _suspect(self, entries: Mapping[str, object], describe: Callable[[str], str]) -> None:
         """Warn of names that are one slip away from a variable: a letter more, less, wrong or swapped."""
-        known = set(self._catalog.by_name) | CONTROLS
-        slips = {slip: name for name in known if len(name) >= _SHORTEST_SUSPECT for slip in _slips(name)}
         for entry in entries:
             name = entry.upper()
-            if name in known or len(name) < _SHORTEST_SUSPECT:
+            if len(name) < _SHORTEST_SUSPECT or name in self._known:
                 continue
-            meant = next((slips[slip] for slip in _slips(name) if slip in slips), None)
+            meant = next(
+                (self._known_by_slip[slip] for slip in _slips(name) if slip in self._known_by_slip), None
+            )
             if meant is not None:
                 self.findings.warnings.append(
                     Mistake(entry, f"is no variable of this service; did you mean {meant}?", describe(entry))
                 )
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return CONTROLS.union(self._catalog.by_name)
+
+    @cached_property
+    def _known_by_slip(self) -> dict[str, str]:
+        names = sorted(name for name in self._known if len(name) >= _SHORTEST_SUSPECT)
+        return {slip: name for name in names for slip in _slips(name)}
 
     def _flatten(self, values: Mapping[str, object], path: Path, layer: Layer) -> None:
         for name, value in values.items():

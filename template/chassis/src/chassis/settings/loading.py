@@ -166,15 +166,10 @@ def _with_source(mistake: Mistake, catalog: Catalog, found: Layer) -> Mistake:
 
 
 def _secrets_in_files(catalog: Catalog, found: Layer) -> list[Mistake]:
+    problem = "is a secret in a file that is usually committed; set it in the environment or in a secret file"
+    written = [(catalog.by_path[path], value) for path, value in found.items() if value.in_file]
     return [
-        Mistake(
-            leaf.variable,
-            "is a secret in a file that is usually committed; set it in the environment or in a secret file",
-            found[leaf.path].source,
-        )
-        for leaf in catalog.leaves
-        if leaf.secret
-        and leaf.path in found
-        and found[leaf.path].in_file
-        and found[leaf.path].value is not None
+        Mistake(leaf.variable, problem, value.source)
+        for leaf, value in written
+        if value.value is not None and leaf.secret
     ]

@@ -62,8 +62,9 @@ def production_mistakes(
         instances = _instances(settings, catalog, (), data)
     mistakes: list[Mistake] = []
     for path, instance, complete in instances:
-        # A check may look at a value that is wrong or missing, which reads None: it is asked again later.
-        with contextlib.nullcontext() if complete else contextlib.suppress(AttributeError, TypeError):
+        # A check may stumble over a value that is wrong or missing, which reads None: it is asked again
+        # once that is corrected, and must not hide the mistakes found so far.
+        with contextlib.nullcontext() if complete else contextlib.suppress(Exception):
             mistakes.extend(instance.production_mistakes())
         mistakes.extend(
             Mistake(leaf.variable, f"must not go to production: its value {weakness}")
@@ -139,6 +140,7 @@ def _built(cls: type[Settings | Group], data: Mapping[str, Any]) -> tuple[bool, 
         broken = {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}
     absent: dict[str, Any] = {name: (Any, Field(None, validate_default=False)) for name in broken}
     lenient = cast("type[Settings | Group]", create_model(cls.__name__, __base__=cls, **absent))
-    with contextlib.suppress(ValidationError):
+    # Validators of the class may stumble over the None as well.
+    with contextlib.suppress(Exception):
         return False, lenient(**{name: value for name, value in data.items() if name not in broken})
     return False, None

@@ -72,12 +72,13 @@ class _Reader:
             return
         written: set[str] = set()
         for key, _ in node.value:
-            if str(key.value) in written:
-                self._mistake(".".join((*path, str(key.value))), "is written twice", key)
-            written.add(str(key.value))
+            name = _name(key)
+            if name in written:
+                self._mistake(".".join((*path, name)), "is written twice", key)
+            written.add(name)
         self._loader.flatten_mapping(node)
         for key, value in node.value:
-            here = (*path, str(key.value))
+            here = (*path, _name(key))
             if here in self._catalog.group_paths:
                 self.read_group(value, here)
             elif here in self._catalog.by_path:
@@ -109,6 +110,10 @@ class _Reader:
 
     def _mistake(self, name: str, problem: str, node: Any) -> None:
         self.mistakes.append(Mistake(name, problem, f"{self._label} line {_line(node)}"))
+
+
+def _name(key: Any) -> str:
+    return str(key.value) if key.id == "scalar" else "[...]"
 
 
 def _line(node: Any) -> int:

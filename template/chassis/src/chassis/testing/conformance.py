@@ -7,8 +7,8 @@ A service includes them with a file of four lines, ``tests/test_conformance.py``
     class TestConformance(Conformance):
         \"\"\"What the standard promises holds for this service.\"\"\"
 
-They use the fixtures of ``chassis.testing.fixtures``. Routes of their own are added to the service under test,
-so that nothing depends on which endpoints it has.
+They use the fixtures of ``chassis.testing.fixtures``. Routes of their own are added to the service under
+test, so that nothing depends on which endpoints it has.
 """
 # ruff: noqa: S101 - these are tests: pytest explains a failed assert
 
@@ -69,12 +69,12 @@ class Conformance:
 
     @pytest.fixture
     def app(self, app: Service) -> Service:
-        """The service under test, with the routes that these tests ask."""
+        """Add the routes that these tests ask to the service under test."""
         return _with_probes(app)
 
     @pytest.fixture
     async def operator(self, app: Service, client: AsyncClient) -> AsyncIterator[AsyncClient]:
-        """A client of what operators see, which may have a port of its own."""
+        """Give a client of what operators see, which may have a port of its own."""
         if app.management is None:
             yield client
         else:
@@ -156,7 +156,7 @@ class Conformance:
         if not limit:
             pytest.skip("this service sets MAX_BODY_BYTES=0: no limit")
         response = await client.post(f"{PREFIX}/echo", content=b"x" * (limit + 1))
-        _assert_problem(response, HTTPStatus.CONTENT_TOO_LARGE)
+        _assert_problem(response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     async def test_a_client_beyond_its_quota_is_refused(
         self, app_factory: AppFactory, settings: ServiceSettings
@@ -239,12 +239,9 @@ class Conformance:
     ) -> None:
         """One access line a request, each line valid JSON with what every line of the company has."""
         response = await client.get(f"{PREFIX}/items/7")
-        lines = [
-            event for event in logs.parsed if event.get("request_id") == response.headers["x-request-id"]
-        ]
-        assert [event["event"] for event in lines].count("request") == 1
-        for event in lines:
-            assert event.keys() >= LOG_FIELDS
+        events = logs.find(request_id=response.headers["x-request-id"])
+        assert [event["event"] for event in events].count("request") == 1
+        assert all(event.keys() >= LOG_FIELDS for event in events)
 
     # Documentation ------------------------------------------------------------------------------------
 

@@ -1,13 +1,16 @@
-"""The fixtures of a service's tests. A service changes one by a fixture of the same name in its ``conftest.py``.
+"""The fixtures of a service's tests. A fixture of the same name in its ``conftest.py`` replaces one.
 
-service      which service is tested, as the nearest pyproject.toml says
- +-- environ     the variables that the settings are read from, and no others
-      +-- settings    the service's settings
-           +-- app        the service, built by its own create_app
-                +-- client     an HTTP client of the running service
-                +-- metrics    what the service exports
-logs         what is logged during the test
-clock        a clock that the test moves
+Each one builds on those before it::
+
+    service    which service is tested, as the nearest pyproject.toml says
+    environ    the variables that the settings are read from, and no others
+    settings   the service's settings
+    logs       what is logged during the test
+    app        the service, built by its own create_app
+    client     an HTTP client of the running service
+    metrics    what the service exports
+
+``clock``, which stands still until the test moves it, needs none of them.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -28,19 +31,19 @@ from chassis.testing.metrics_reader import MetricsReader
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """Async tests run on asyncio, as the service does."""
+    """Run async tests on asyncio, as the service does."""
     return "asyncio"
 
 
 @pytest.fixture(scope="session")
 def service(pytestconfig: pytest.Config) -> ServiceReference:
-    """The service under test."""
+    """Return which service is tested."""
     return find_service(pytestconfig.rootpath)
 
 
 @pytest.fixture
 def environ(service: ServiceReference, tmp_path: Path) -> dict[str, str]:
-    """The variables that ``settings`` is read from; those of the machine and ``.env`` are not.
+    """Return the variables that ``settings`` is read from; those of the machine and ``.env`` are not.
 
     Rate limiting is off, so that a test may send as many requests as it likes, and data goes to a directory
     of the test. Add to it in ``conftest.py``::
@@ -60,7 +63,7 @@ def environ(service: ServiceReference, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def load_settings(service: ServiceReference, tmp_path: Path) -> Callable[[dict[str, str]], ServiceSettings]:
-    """Read the service's settings from the given variables, and from its config directory if they name it."""
+    """Return a function that reads the service's settings from the variables it is given."""
     settings_class = load_object(service.settings, service.root)
     return lambda environ: load(settings_class, environ=environ, directory=tmp_path)
 
@@ -69,26 +72,26 @@ def load_settings(service: ServiceReference, tmp_path: Path) -> Callable[[dict[s
 def settings(
     load_settings: Callable[[dict[str, str]], ServiceSettings], environ: dict[str, str]
 ) -> ServiceSettings:
-    """The service's settings. Change one with ``model_copy(update=...)``, or its variable in ``environ``."""
+    """Return the service's settings; change a variable in ``environ``."""
     return load_settings(environ)
 
 
 @pytest.fixture(scope="session")
 def app_factory(service: ServiceReference) -> Callable[[ServiceSettings], Service]:
-    """The service's own ``create_app``."""
+    """Return the service's own ``create_app``."""
     factory: Callable[[ServiceSettings], Service] = load_object(service.app, service.root)
     return factory
 
 
 @pytest.fixture
 def app(app_factory: Callable[[ServiceSettings], Service], settings: ServiceSettings) -> Service:
-    """The service, built but not started; ``client`` starts it."""
+    """Return the service, built but not started; ``client`` starts it."""
     return app_factory(settings)
 
 
 @pytest.fixture
 async def client(app: Service) -> AsyncIterator[AsyncClient]:
-    """A client of the service, which runs during the test, its lifespan included.
+    """Give a client of the service, which runs during the test, its lifespan included.
 
     A crash of the service is a 500 here, as it is for its real clients; its traceback is in the log.
     """
@@ -98,18 +101,20 @@ async def client(app: Service) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 def metrics(app: Service) -> MetricsReader:
-    """What the service under test exports."""
+    """Return what the service under test exports."""
     return MetricsReader(app.environment.metrics)
 
 
 @pytest.fixture
-def logs() -> Iterator[CapturedLogs]:
-    """What is logged during the test, as it leaves the service: masked, with all its fields."""
-    with capture_logs() as captured:
+def logs(settings: ServiceSettings) -> Iterator[CapturedLogs]:
+    """Return what is logged during the test as it leaves the service: masked, with all its fields."""
+    with capture_logs(
+        settings.logging, service=settings.service.name, environment=settings.environment
+    ) as captured:
         yield captured
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """A clock that stands still until the test moves it."""
+    """Return a clock that stands still until the test moves it."""
     return FakeClock()

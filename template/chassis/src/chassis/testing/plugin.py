@@ -1,7 +1,7 @@
 """The pytest plugin: ``addopts = ["-p", "chassis.testing.plugin"]`` gives a service the fixtures of the kit.
 
-The fixtures live in ``chassis.testing.fixtures``. They are registered last, so that ``anyio_backend`` is theirs
-and not that of anyio's own plugin, and imported late, so that coverage sees the service being imported.
+The fixtures live in ``chassis.testing.fixtures``. They are registered last, so that ``anyio_backend`` is
+theirs and not that of anyio's own plugin.
 """
 
 import pytest

@@ -6,9 +6,9 @@ exporters; it alone imports the SDK).
 """
 
 from chassis.tracing.current import current_trace_ids, inject
+from chassis.tracing.decorator import traced
 from chassis.tracing.request import RequestSpan
 from chassis.tracing.service import Tracing
 from chassis.tracing.settings import TracingSettings
-from chassis.tracing.traced import traced
 
 __all__ = ["RequestSpan", "Tracing", "TracingSettings", "current_trace_ids", "inject", "traced"]

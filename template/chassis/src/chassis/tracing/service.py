@@ -51,13 +51,14 @@ class Tracing:
             return
         try:
             from chassis.tracing.pipeline import make_provider
+
+            self.provider = make_provider(
+                settings, service=service, version=version, environment=environment, on_dropped=on_dropped
+            )
         except ImportError as error:
             raise ImportError(
                 "OTEL_ENABLED is true but OpenTelemetry is not installed: install vendored-chassis[tracing]"
             ) from error
-        self.provider = make_provider(
-            settings, service=service, version=version, environment=environment, on_dropped=on_dropped
-        )
         self._tracer = self.provider.get_tracer("chassis", version)
         self._base = base_context(self._tracer)
         self._finish = self.provider.finish

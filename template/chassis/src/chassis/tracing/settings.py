@@ -46,8 +46,8 @@ class TracingSettings(Group, prefix="OTEL_"):
     sampler: Annotated[Sampler, Variable("OTEL_TRACES_SAMPLER")] = Field(
         default="parentbased_traceidratio",
         description=(
-            "parentbased_traceidratio follows the caller's decision. traceidratio decides alone, for a service "
-            "that strangers call, who could ask for every request to be sampled."
+            "parentbased_traceidratio follows the caller's decision. traceidratio decides alone, for a "
+            "service that strangers call, who could ask for every request to be sampled."
         ),
     )
     ratio: Annotated[float, Variable("OTEL_TRACES_SAMPLER_ARG")] = Field(

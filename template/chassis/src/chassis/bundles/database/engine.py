@@ -12,7 +12,6 @@ Sources: https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html,
 https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#transactions-with-sqlite-and-the-sqlite3-driver
 """
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -33,8 +32,6 @@ MIGRATION_LOCK_WAIT: Final = 300.0
 """Seconds a process waits while another one migrates the same database."""
 
 _CheckoutCallback = Callable[[float, Exception | None], None]
-# psycopg and libpq ask for it in URLs; asyncpg would send it to the server as a setting, which refuses it.
-_UNKNOWN_TO_ASYNCPG: Final = re.compile(r"(?<=[?&])channel_binding=[^&]*&?")
 
 
 class MeasuredPool(AsyncAdaptedQueuePool):
@@ -118,10 +115,13 @@ def _postgresql(
     settings: DatabaseSettings, application: str, statement_timeout: float, pool: dict[str, Any]
 ) -> AsyncEngine:
     _, _, rest = settings.url.get_secret_value().partition("://")
+    address, _, query = rest.partition("?")
+    # asyncpg would send what it does not know to the server as a setting, which refuses this one of libpq's.
+    options = [option for option in query.split("&") if option and not option.startswith("channel_binding=")]
     return create_async_engine(
         "postgresql+asyncpg://",
         connect_args={
-            "dsn": "postgresql://" + _UNKNOWN_TO_ASYNCPG.sub("", rest),
+            "dsn": f"postgresql://{address}{'?' if options else ''}{'&'.join(options)}",
             "timeout": settings.connect_timeout,
             "server_settings": {
                 "application_name": application,

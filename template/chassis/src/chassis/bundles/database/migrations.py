@@ -78,10 +78,7 @@ class Migrations:
             config.attributes["autogenerate"] = autogenerate
             return command.revision(config, message=message, autogenerate=autogenerate)
 
-        script = self._command(write)
-        if not isinstance(script, Script):
-            raise MigrationError("models and migrations agree: there is nothing to write")
-        return Path(script.path)
+        return _written(self._command(write))
 
     def current(self) -> str | None:
         """Return the revision of the database; None before the first migration."""
@@ -97,10 +94,10 @@ class Migrations:
 
     def merge(self, message: str = "merge") -> Path:
         """Write a migration that joins all heads, and return its file."""
+        if len(self.heads()) == 1:
+            raise MigrationError("there is one newest migration: there is nothing to merge")
         script = command.merge(self._config(), "heads", message=message)
-        if script is None:
-            raise MigrationError("there is nothing to merge")
-        return Path(script.path)
+        return _written(script)
 
     def differences(self, metadata: MetaData) -> list[Any]:
         """Return what models and database disagree about, as Alembic's operations; empty if they agree."""
@@ -138,9 +135,12 @@ class Migrations:
         }.items():
             config.set_main_option(name, value.replace("%", "%%"))
         if importlib.util.find_spec("ruff") is not None:
-            # What is generated is formatted as the service's own code is.
+            # What is generated looks as the service's own code does.
             for name, value in {
-                "hooks": "format",
+                "hooks": "sort,format",
+                "sort.type": "module",
+                "sort.module": "ruff",
+                "sort.options": "check --quiet --select I --fix REVISION_SCRIPT_FILENAME",
                 "format.type": "module",
                 "format.module": "ruff",
                 "format.options": "format --quiet REVISION_SCRIPT_FILENAME",
@@ -223,6 +223,12 @@ def _check_foreign_keys(connection: Connection) -> None:
         raise MigrationError(
             f"the migration would leave rows whose foreign keys point at nothing, in: {tables}"
         )
+
+
+def _written(script: object) -> Path:
+    if not isinstance(script, Script):
+        raise MigrationError("models and migrations agree: there is nothing to write")
+    return Path(script.path)
 
 
 def _drop_empty(_context: object, _revision: object, directives: list[Any]) -> None:

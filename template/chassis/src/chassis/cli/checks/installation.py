@@ -34,9 +34,9 @@ def python(root: Path) -> Iterator[Finding]:
 
 def uv() -> Iterator[Finding]:
     """Check that uv is there: the make targets use it."""
-    found = shutil.which("uv")
+    found = _uv()
     if found is None:
-        yield warning("uv", "is not on PATH", "Install it: pip install uv, or https://docs.astral.sh/uv/.")
+        yield warning("uv", "is not installed", "Install it: pip install uv, or https://docs.astral.sh/uv/.")
     else:
         yield ok("uv", found)
 
@@ -46,7 +46,7 @@ def lock(root: Path) -> Iterator[Finding]:
     if not (root / "uv.lock").is_file():
         yield warning("lock", "there is no uv.lock: versions differ from machine to machine", "Run uv lock.")
         return
-    program = shutil.which("uv")
+    program = _uv()
     if program is None:
         yield warning("lock", "cannot be checked without uv", "Install uv.")
         return
@@ -80,8 +80,13 @@ def extras(service: ServiceReference) -> Iterator[Finding]:
         yield ok("bundles", ", ".join(used) or "none in use")
 
 
+def _uv() -> str | None:
+    """Return the program, also where pip put it into this environment and nobody activated that."""
+    return shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
+
+
 def _bundles(source: Path) -> set[str]:
-    """Return the bundles that a service imports; a file that is not Python is for others to complain about."""
+    """Return the bundles that a service imports; a file that is not Python is skipped."""
     found: set[str] = set()
     for file in source.rglob("*.py"):
         try:

@@ -11,15 +11,17 @@ from pathlib import Path
 
 from chassis.app import Service
 from chassis.cli.config import find_settings
+from chassis.cli.discovery import ServiceNotFoundError
 from chassis.cli.findings import Finding, ok, problem, warning
 from chassis.cli.openapi import build
 from chassis.health import CheckResult, Status
 from chassis.service_settings import ServiceSettings
-from chassis.settings import Settings, SettingsError, load
+from chassis.settings import Mistake, SettingsError, load
 
 __all__ = ["application", "config_files", "ports", "settings"]
 
 ONLINE_SECONDS = 60
+TRACEBACK = "Run chassis --traceback openapi to see where."
 
 
 def config_files(root: Path) -> Iterator[Finding]:
@@ -38,20 +40,22 @@ def config_files(root: Path) -> Iterator[Finding]:
         )
 
 
-def settings(directory: Path) -> Iterator[Finding | Settings]:
-    """Read the settings; give each mistake, or each warning and then the settings themselves."""
-    cls, root = find_settings(None, directory)
+def settings(directory: Path) -> tuple[list[Finding], ServiceSettings | None]:
+    """Read the settings; return each mistake, or each warning and the settings themselves."""
     try:
+        cls, root = find_settings(None, directory)
         loaded = load(cls, directory=root)
     except SettingsError as error:
-        for mistake in error.mistakes:
-            yield problem("settings", str(mistake), f"Set {mistake.variable} in the environment or in .env.")
-        return
-    for found in loaded.warnings:
-        yield warning("settings", str(found), "See chassis config show.")
-    if not loaded.warnings:
-        yield ok("settings", "valid; chassis config show tells where each comes from")
-    yield loaded
+        return [_mistake(mistake) for mistake in error.mistakes], None
+    except ServiceNotFoundError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the service's own code may raise anything: that is the finding
+        return [problem("settings", f"cannot be imported: {_reason(error)}", TRACEBACK)], None
+    if not isinstance(loaded, ServiceSettings):
+        advice = "Let Settings inherit from chassis.service_settings.ServiceSettings."
+        return [problem("settings", "are no settings of a service", advice)], None
+    findings = [warning("settings", str(found), "See chassis config show.") for found in loaded.warnings]
+    return findings or [ok("settings", "valid; chassis config show tells where each comes from")], loaded
 
 
 def ports(settings: ServiceSettings) -> Iterator[Finding]:
@@ -68,8 +72,7 @@ def application(directory: Path, *, online: bool) -> Iterator[Finding]:
     try:
         service = build(directory)
     except Exception as error:  # noqa: BLE001 - the service's own code may raise anything, and that is the finding
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        yield problem("app", f"create_app fails: {reason}", "Run chassis --traceback openapi to see where.")
+        yield problem("app", f"create_app fails: {_reason(error)}", TRACEBACK)
         return
     yield ok("app", f"{service.title} {service.version} can be built")
     if online:
@@ -84,9 +87,18 @@ async def _online(service: Service) -> list[Finding]:
         async with asyncio.timeout(ONLINE_SECONDS), environment.lifecycle.running():
             report = await environment.health.report()
     except Exception as error:  # noqa: BLE001 - whatever a resource raises when it starts is the finding
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return [problem("start", reason, "Start what the service depends on, or correct its settings.")]
+        return [
+            problem("start", _reason(error), "Start what the service depends on, or correct its settings.")
+        ]
     return [_health(check) for check in report.checks]
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _mistake(mistake: Mistake) -> Finding:
+    return problem("settings", str(mistake), f"Set {mistake.variable} in the environment or in .env.")
 
 
 def _health(check: CheckResult) -> Finding:

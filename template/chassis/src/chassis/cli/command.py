@@ -50,22 +50,21 @@ def run(arguments: Sequence[str]) -> int:
 
     ``--traceback`` before the command shows it all the same.
     """
+    code: str | int | None = OK
     try:
         app(args=list(arguments), prog_name="chassis")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else FINDING
+    except SystemExit as end:  # how typer ends every command, a good one too
+        code = end.code
     except Exception as error:  # noqa: BLE001 - the border of the process: nothing may pass as a traceback
         if "--traceback" in arguments:
             traceback.print_exc()
-        return _explain(error)
-    return OK
+        code = _explain(error)
+    return code if isinstance(code, int) else FINDING
 
 
 @app.callback()
 def options(
-    traceback: Annotated[  # noqa: ARG001 - read by ``run``, which sees errors of the parser too
-        bool, typer.Option("--traceback", help="Show where an error comes from.")
-    ] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")] = False,
 ) -> None:
     """Take the options that stand before the command."""
 

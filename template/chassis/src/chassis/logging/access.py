@@ -1,0 +1,47 @@
+"""The access line: one event for each request, written by the request layer."""
+
+import structlog
+
+from chassis.logging.events import milliseconds
+
+_FIRST_CLIENT_ERROR = 400
+_FIRST_SERVER_ERROR = 500
+
+
+class AccessLog:
+    """Writes the event ``request`` of ``chassis.access``: 5xx is an error, 4xx a warning, the rest info.
+
+    ``LOG_LEVELS=chassis.access=ERROR`` keeps the failures alone.
+    """
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("chassis.access")
+
+    def record(
+        self,
+        *,
+        method: str,
+        route: str,
+        path: str,
+        status: int,
+        duration_seconds: float,
+        client: str | None = None,
+        quiet: bool = False,
+        **fields: object,
+    ) -> None:
+        """Write the line of one request.
+
+        ``route`` is the template, ``path`` what was asked for, without its query. ``quiet`` is for probes:
+        debug level unless the request failed. Further fields are added; the context is read at this moment.
+        """
+        if status >= _FIRST_SERVER_ERROR:
+            level = "error"
+        elif status >= _FIRST_CLIENT_ERROR:
+            level = "warning"
+        else:
+            level = "debug" if quiet else "info"
+        own = {"method": method, "route": route, "path": path, "status": status}
+        own["duration_ms"] = milliseconds(duration_seconds)
+        if client is not None:
+            own["client"] = client
+        self._log.log(level, "request", **{**fields, **own})

@@ -1,0 +1,202 @@
+"""Logging of the process: put in place once, taken away by tests, changed while it runs."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from chassis.logging.hooks import Hooks
+from chassis.logging.loggers import ACTIVE, StandardHandler, configure_structlog
+from chassis.logging.pipeline import Enrich, Pipeline
+from chassis.logging.render import Renderer, render_console, render_json, rich_renderer
+from chassis.logging.settings import Choices, LoggingSettings, Problem, choose, level_number
+from chassis.logging.sink import Sink, StreamSink
+from chassis.masking import Masker
+
+QUIET: Mapping[str, int] = {
+    "aiosqlite": logging.INFO,
+    "asyncio": logging.INFO,
+    "botocore": logging.INFO,
+    "concurrent.futures": logging.INFO,
+    "grpc": logging.INFO,
+    "h2": logging.INFO,
+    "hpack": logging.INFO,
+    "httpcore": logging.INFO,
+    "httpcore2": logging.INFO,
+    "httpx": logging.WARNING,
+    "httpx2": logging.WARNING,
+    "markdown_it": logging.INFO,
+    "multipart": logging.INFO,
+    "python_multipart": logging.INFO,
+    "urllib3": logging.INFO,
+    "watchfiles": logging.WARNING,
+    "websockets": logging.INFO,
+}
+"""Levels of third-party loggers that say too much otherwise; ``LOG_LEVELS`` overrides each."""
+
+_SILENCED = "uvicorn.access"
+_LOGGER = "chassis.logging"
+
+
+@dataclass(slots=True)
+class _LoggerState:
+    """What a standard logger was before."""
+
+    logger: logging.Logger
+    level: int
+    propagate: bool
+    disabled: bool
+    handlers: list[logging.Handler]
+
+    @classmethod
+    def of(cls, logger: logging.Logger) -> "_LoggerState":
+        return cls(logger, logger.level, logger.propagate, logger.disabled, list(logger.handlers))
+
+    def restore(self) -> None:
+        self.logger.setLevel(self.level)
+        self.logger.propagate = self.propagate
+        self.logger.disabled = self.disabled
+        self.logger.handlers[:] = self.handlers
+
+
+@dataclass(slots=True)
+class _Installation:
+    """What ``configure_logging`` changed, for ``unconfigure_logging`` to put back."""
+
+    hooks: Hooks
+    loggers: list[_LoggerState]
+    raise_exceptions: bool
+
+
+class _Installed:
+    """The installation of this process."""
+
+    now: _Installation | None = None
+
+
+def configure_logging(
+    settings: LoggingSettings,
+    *,
+    service: str,
+    environment: str,
+    enrich: Enrich | None = None,
+    sink: Sink | None = None,
+) -> None:
+    """Send everything the process logs through one pipeline, to standard output. The first call wins.
+
+    ``enrich`` is asked for fields on every line (trace ids). A setting that makes no sense is told in a
+    warning that names its variable, and a default is used: this function never raises for one. ``sink`` takes
+    the lines instead of standard output.
+    """
+    if ACTIVE.pipeline is not None:
+        return
+    choices = choose(settings, environment)
+    target = _target(sink, choices)
+    ACTIVE.pipeline = Pipeline(
+        target,
+        service=service,
+        environment=environment,
+        render=_renderer(choices, target),
+        masker=Masker(mask_ips=choices.mask_ips, sensitive_keys=choices.sensitive_keys),
+        caller=choices.caller,
+        enrich=enrich,
+    )
+    hooks = Hooks()
+    _Installed.now = _Installation(hooks, _take_over(choices), logging.raiseExceptions)
+    logging.raiseExceptions = False
+    hooks.install()
+    configure_structlog()
+    for problem in choices.problems:
+        fields = {"variable": problem.variable, "problem": problem.problem, "used": problem.used}
+        ACTIVE.pipeline.emit(_LOGGER, "warning", "broken logging setting", fields)
+
+
+def unconfigure_logging() -> None:
+    """Put everything back as it was before ``configure_logging``. For tests."""
+    installed = _Installed.now
+    if installed is None:
+        return
+    flush_logs()
+    installed.hooks.remove()
+    for state in installed.loggers:
+        state.restore()
+    logging.raiseExceptions = installed.raise_exceptions
+    structlog.reset_defaults()
+    ACTIVE.pipeline = None
+    _Installed.now = None
+
+
+def set_level(logger: str, level: str | int) -> None:
+    """Change the level of a logger and those below it, at once; ``root`` or an empty name is all of them.
+
+    Raises ValueError for a level that does not exist.
+    """
+    logging.getLogger("" if logger == "root" else logger).setLevel(level_number(level))
+
+
+def flush_logs() -> None:
+    """Hand over every line that was taken so far. Call it before the process ends."""
+    ACTIVE.get().sink.flush()
+
+
+def dropped_lines() -> int:
+    """Return how many lines could not be written since the start of logging."""
+    return ACTIVE.get().sink.dropped
+
+
+def _target(sink: Sink | None, choices: Choices) -> Sink:
+    if sink is not None:
+        return sink
+    if sys.stdout is not None and not sys.stdout.closed:
+        return StreamSink()
+    choices.problems.append(Problem("stdout", "standard output is closed", "standard error"))
+    return StreamSink(sys.stderr)
+
+
+def _renderer(choices: Choices, target: Sink) -> Renderer:
+    if choices.format == "console":
+        return render_console
+    if choices.format == "rich":
+        stream = getattr(target, "stream", None)
+        try:
+            return rich_renderer(color=stream is not None and stream.isatty())
+        except ImportError:
+            choices.problems.append(Problem("LOG_FORMAT", "the package rich is not installed", "json"))
+        except (OSError, ValueError) as error:
+            choices.problems.append(Problem("LOG_FORMAT", f"rich cannot be used: {error}", "json"))
+    return render_json
+
+
+def _take_over(choices: Choices) -> list[_LoggerState]:
+    """Leave one handler, on the root logger, and set the levels; return what was there."""
+    root = logging.getLogger()
+    names = {*logging.root.manager.loggerDict, *QUIET, *choices.levels, _SILENCED}
+    before = [_LoggerState.of(root), *(_LoggerState.of(logging.getLogger(name)) for name in sorted(names))]
+    for state in before:
+        is_uvicorn = state.logger.name.partition(".")[0] == "uvicorn"
+        state.logger.handlers[:] = [
+            handler for handler in state.handlers if not is_uvicorn and not _writes_to_console(handler)
+        ]
+        if is_uvicorn or state.logger.handlers != state.handlers:
+            state.logger.propagate = True
+    for name, level in QUIET.items():
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(level)
+    silenced = logging.getLogger(_SILENCED)  # the request layer writes the access lines
+    silenced.propagate = False
+    silenced.setLevel(logging.CRITICAL + 1)
+    for name, level in choices.levels.items():
+        set_level(name, level)
+    root.setLevel(choices.level)
+    root.addHandler(StandardHandler())
+    return before
+
+
+def _writes_to_console(handler: logging.Handler) -> bool:
+    stream: object = getattr(handler, "stream", None)
+    return stream is not None and any(
+        stream is console for console in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    )

@@ -1,0 +1,131 @@
+"""The settings of logging. A broken one is told in a warning and never stops a service."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import Field
+
+from chassis.settings import Group
+
+LEVELS: Mapping[str, int] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "fatal": logging.CRITICAL,
+}
+FORMATS = ("json", "console", "rich")
+
+_DEVELOPMENT = "development"
+_TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
+_FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
+
+
+class LoggingSettings(Group, prefix="LOG_"):
+    """How the process logs. Any text is accepted: ``configure_logging`` checks it, warns and falls back."""
+
+    level: str = Field(
+        "info", description="Least important level that is logged: debug, info, warning, error or critical."
+    )
+    levels: str = Field(
+        "",
+        description="Levels of single loggers, comma separated: sqlalchemy.engine=INFO,chassis.access=ERROR.",
+    )
+    format: str | None = Field(
+        None,
+        description="json, console or rich. Unset: json in production and staging, console in development.",
+    )
+    caller: bool | str | None = Field(
+        None, description="Add the file, line and function that logged. Unset: on in development."
+    )
+    mask_ips: bool | str = Field(False, description="Mask IPv4 and IPv6 addresses too.")
+    sensitive_keys: str = Field(
+        "", description="Names of fields to mask besides the built-in ones, comma separated, in any spelling."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A setting that could not be used: its variable, what is wrong, what is used instead."""
+
+    variable: str
+    problem: str
+    used: str
+
+
+@dataclass(slots=True)
+class Choices:
+    """The settings of logging after the check."""
+
+    level: int = logging.INFO
+    levels: dict[str, int] = field(default_factory=dict)
+    format: str = "json"
+    caller: bool = False
+    mask_ips: bool = False
+    sensitive_keys: tuple[str, ...] = ()
+    problems: list[Problem] = field(default_factory=list)
+
+
+def choose(settings: LoggingSettings, environment: str) -> Choices:
+    """Check the settings and return what to use, with a problem for each value that makes no sense."""
+    choices = Choices(sensitive_keys=_list(settings.sensitive_keys))
+    development = environment == _DEVELOPMENT
+    _choose_levels(settings, choices)
+    default_format = "console" if development else "json"
+    choices.format = (settings.format or default_format).strip().lower()
+    if choices.format not in FORMATS:
+        choices.problems.append(
+            Problem("LOG_FORMAT", f"{settings.format!r} is none of {', '.join(FORMATS)}", "json")
+        )
+        choices.format = "json"
+    choices.caller = _flag("LOG_CALLER", settings.caller, choices, default=development, broken=development)
+    choices.mask_ips = _flag("LOG_MASK_IPS", settings.mask_ips, choices, default=False, broken=True)
+    return choices
+
+
+def level_number(level: str | int) -> int:
+    """Return the number of a level. Raises ValueError for a name that is no level."""
+    if isinstance(level, int):
+        return level
+    try:
+        return LEVELS[level.strip().lower()]
+    except KeyError:
+        raise ValueError(f"{level!r} is none of debug, info, warning, error, critical") from None
+
+
+def _choose_levels(settings: LoggingSettings, choices: Choices) -> None:
+    try:
+        choices.level = level_number(settings.level)
+    except ValueError as error:
+        choices.problems.append(Problem("LOG_LEVEL", str(error), "info"))
+    wrong = []
+    for entry in _list(settings.levels):
+        name, _, level = entry.partition("=")
+        try:
+            choices.levels[name.strip()] = level_number(level)
+        except ValueError:
+            wrong.append(entry)
+    if wrong:
+        problem = f"{', '.join(wrong)!r} is not of the form logger=LEVEL"
+        choices.problems.append(Problem("LOG_LEVELS", problem, "the level of the loggers around"))
+
+
+def _flag(variable: str, value: bool | str | None, choices: Choices, *, default: bool, broken: bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = (value or "").strip().lower()
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    if text:
+        choices.problems.append(
+            Problem(variable, f"{value!r} is neither true nor false", str(broken).lower())
+        )
+        return broken
+    return default
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(entry.strip() for entry in text.split(",") if entry.strip())

@@ -1,0 +1,74 @@
+import re
+
+import pytest
+import sqlalchemy as sa
+
+from chassis.bundles.database.models import NAMING
+from chassis.bundles.database.testing import assert_models_match_migrations
+
+INIT = '''
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = {down}
+
+
+def upgrade():
+    op.create_table(
+        "authors",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(50), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_authors"),
+    )
+
+
+def downgrade():
+    {downgrade}
+'''
+
+
+def first(revision="0001", down=None, downgrade='op.drop_table("authors")'):
+    return INIT.format(revision=revision, down=repr(down), downgrade=downgrade)
+
+
+def metadata(length=50):
+    models = sa.MetaData(naming_convention=NAMING)
+    sa.Table(
+        "authors",
+        models,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("name", sa.String(length), nullable=False),
+    )
+    return models
+
+
+def test_models_that_match_pass(settings, migrations):
+    migrations(first=first())
+    assert_models_match_migrations(settings, metadata=metadata())
+
+
+def test_difference_fails_and_says_what_to_run(settings, migrations):
+    migrations(first=first())
+    with pytest.raises(AssertionError, match="make migration") as failure:
+        assert_models_match_migrations(settings, metadata=metadata(length=60))
+    assert re.search(r"modify_type.*authors.*name", str(failure.value))
+
+
+def test_table_without_migration_fails(settings, migrations):
+    migrations()
+    migrations(first=first().replace("op.create_table", "(lambda *_: None)").replace('op.drop_table("authors")', "pass"))
+    with pytest.raises(AssertionError, match="add_table"):
+        assert_models_match_migrations(settings, metadata=metadata())
+
+
+def test_downgrade_that_leaves_a_table_fails(settings, migrations):
+    migrations(first=first(downgrade="pass"))
+    with pytest.raises(AssertionError, match="leaves tables behind: authors"):
+        assert_models_match_migrations(settings, metadata=metadata())
+
+
+def test_two_heads_fail_and_say_what_to_run(settings, migrations):
+    migrations(first=first(), other=first("0002"))
+    with pytest.raises(AssertionError, match="merge"):
+        assert_models_match_migrations(settings, metadata=metadata())

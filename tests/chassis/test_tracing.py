@@ -1,0 +1,486 @@
+"""The span of a request: what it continues, what it tells, and that nothing happens when tracing is off."""
+
+import json
+import logging
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from pydantic import SecretStr, ValidationError
+
+from chassis.tracing import Tracing, TracingSettings, current_trace_ids, inject
+from chassis.tracing.current import current_tracer, running
+
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT_ID = "00f067aa0ba902b7"
+SAMPLED = f"00-{TRACE_ID}-{PARENT_ID}-01"
+NOT_SAMPLED = f"00-{TRACE_ID}-{PARENT_ID}-00"
+
+
+class Collected(SpanExporter):
+    """An exporter that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def export(self, spans):
+        self.spans.extend(spans)
+        return SpanExportResult.SUCCESS
+
+
+class App:
+    """An application that traces into a list."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: object) -> None:
+        self.collected = Collected()
+        self.dropped: list[tuple[str, int]] = []
+        monkeypatch.setattr("chassis.tracing.pipeline.exporter_factory", lambda _: lambda: self.collected)
+        self.tracing = Tracing(
+            TracingSettings(enabled=True, **settings),
+            service="orders",
+            version="1.2.3",
+            environment="production",
+            on_dropped=lambda reason, count: self.dropped.append((reason, count)),
+        )
+
+    def spans(self) -> list[ReadableSpan]:
+        assert self.tracing.provider is not None
+        assert self.tracing.provider.force_flush()
+        return self.collected.spans
+
+    def request(self, *headers: tuple[bytes, bytes], method: str = "GET", **end: object):
+        span = self.tracing.start_request(
+            method, "/items/7", list(headers), scheme="https", client="192.0.2.1"
+        )
+        span.end(**{"route": "/items/{id}", "status": 200, **end})
+        span.detach()
+        return span
+
+    def ended(self, *headers: tuple[bytes, bytes], **end: object) -> ReadableSpan:
+        self.request(*headers, **end)
+        return self.spans()[-1]
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    app = App(monkeypatch)
+    yield app
+    app.tracing.provider.shutdown()
+
+
+def traceparent(value: str) -> tuple[bytes, bytes]:
+    return (b"traceparent", value.encode())
+
+
+# Off.
+
+
+def test_off_it_hands_out_spans_that_do_nothing_and_sees_nothing() -> None:
+    tracing = Tracing(TracingSettings(), service="orders", version="1", environment="development")
+    tracing.start()
+    span = tracing.start_request("GET", "/", [traceparent(SAMPLED)])
+    headers: dict[str, str] = {}
+    inject(headers)
+    assert (tracing.enabled, tracing.provider, span.sampled, headers) == (False, None, False, {})
+    assert current_trace_ids() == {}
+    assert current_tracer() is None
+    assert running == []
+    span.end(route="/", status=200)
+    span.detach()
+
+
+async def test_off_shutdown_does_nothing() -> None:
+    await Tracing(TracingSettings(), service="orders", version="1", environment="development").shutdown()
+
+
+def test_off_the_sdk_and_the_exporters_are_not_imported() -> None:
+    program = """
+        import sys
+        from chassis.tracing import Tracing, TracingSettings, traced
+
+        @traced
+        def f(): return 1
+
+        tracing = Tracing(TracingSettings(), service="orders", version="1", environment="development")
+        tracing.start()
+        tracing.start_request("GET", "/", []).end()
+        assert f() == 1
+        print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter", "grpc"))])
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert run.stdout.strip() == "[]"
+
+
+def test_without_the_packages_the_error_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "chassis.tracing.pipeline", None)
+    with pytest.raises(ImportError, match=r"vendored-chassis\[tracing\]"):
+        Tracing(TracingSettings(enabled=True), service="orders", version="1", environment="development")
+
+
+@pytest.mark.parametrize(("protocol", "package"), [("grpc", "grpc"), ("http/protobuf", "http")])
+def test_without_an_exporter_the_error_names_the_extra_to_install(
+    monkeypatch: pytest.MonkeyPatch, protocol: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, f"opentelemetry.exporter.otlp.proto.{package}", None)
+    monkeypatch.delitem(
+        sys.modules, f"opentelemetry.exporter.otlp.proto.{package}.trace_exporter", raising=False
+    )
+    with pytest.raises(ImportError, match=r"vendored-chassis\[tracing\]"):
+        Tracing(
+            TracingSettings(enabled=True, protocol=protocol), service="o", version="1", environment="test"
+        )
+
+
+# What a request's span tells.
+
+
+def test_a_span_carries_the_semantic_conventions(app: App) -> None:
+    span = app.ended((b"user-agent", b"curl/8"), (b"authorization", b"Bearer abc"), (b"cookie", b"session=1"))
+    assert span.name == "GET /items/{id}"
+    assert span.kind is SpanKind.SERVER
+    assert dict(span.attributes or {}) == {
+        "http.request.method": "GET",
+        "http.route": "/items/{id}",
+        "http.response.status_code": 200,
+        "url.path": "/items/7",
+        "url.scheme": "https",
+        "client.address": "192.0.2.1",
+        "user_agent.original": "curl/8",
+    }
+    assert span.status.status_code is StatusCode.UNSET
+    assert span.parent is None
+    assert span.start_time is not None
+    assert span.end_time is not None
+    assert span.start_time <= span.end_time
+
+
+def test_the_resource_names_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(monkeypatch, resource_attributes="team=a%20b, service.name=other")
+    assert app.tracing.provider is not None
+    facts = app.tracing.provider.resource.attributes
+    assert facts["service.name"] == "orders"
+    assert facts["service.version"] == "1.2.3"
+    assert facts["deployment.environment.name"] == "production"
+    assert facts["service.instance.id"]
+    assert facts["team"] == "a b"
+
+
+def test_a_route_that_matched_nothing_and_a_method_that_a_stranger_invented_are_no_part_of_the_name(
+    app: App,
+) -> None:
+    assert app.ended(route=None, status=404).name == "GET"
+    span = app.ended(method="BREW-7")
+    assert span.name == "HTTP /items/{id}"
+    assert span.attributes is not None
+    assert span.attributes["http.request.method"] == "_OTHER"
+    assert span.attributes["http.request.method_original"] == "BREW-7"
+
+
+def test_secrets_in_a_path_are_masked(app: App) -> None:
+    span = app.tracing.start_request("GET", "/reset/alice@example.com", [])
+    span.end(route="/reset/{address}", status=200)
+    span.detach()
+    assert "alice@example.com" not in str(app.spans()[-1].attributes)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(200, StatusCode.UNSET), (404, StatusCode.UNSET), (503, StatusCode.ERROR)]
+)
+def test_only_a_servers_error_is_an_error(app: App, status: int, expected: StatusCode) -> None:
+    span = app.ended(status=status)
+    assert span.status.status_code is expected
+    assert (span.attributes or {}).get("error.type") == ("503" if expected is StatusCode.ERROR else None)
+
+
+def test_a_crash_is_recorded_with_its_traceback_masked(app: App) -> None:
+    try:
+        raise LookupError("no customer alice@example.com")
+    except LookupError as crash:
+        span = app.ended(status=500, error=crash)
+    assert span.status.status_code is StatusCode.ERROR
+    assert (span.attributes or {})["error.type"] == "LookupError"
+    event = span.events[0]
+    assert event.name == "exception"
+    assert event.attributes is not None
+    assert event.attributes["exception.type"] == "LookupError"
+    assert "Traceback" in str(event.attributes["exception.stacktrace"])
+    assert "alice@example.com" not in str(dict(event.attributes))
+
+
+def test_what_the_application_adds_to_the_current_span_is_told(app: App) -> None:
+    span = app.tracing.start_request("GET", "/", [])
+    current = trace.get_current_span()
+    assert current is span
+    current.set_attribute("order.id", 7)
+    current.set_attributes({"order.kind": "web"})
+    current.update_name("place order")
+    current.set_status(StatusCode.OK)
+    current.set_status(Status(StatusCode.ERROR, "sold out"))
+    current.add_event("checked", {"n": 1})
+    current.record_exception(ValueError("no"), {"retry": True})
+    other = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1))
+    current.add_link(other, {"why": "batch"})
+    span.end(route="/", status=200)
+    span.detach()
+    told = app.spans()[-1]
+    assert told.name == "place order"
+    assert (told.status.status_code, told.status.description) == (StatusCode.ERROR, "sold out")
+    assert told.attributes is not None
+    assert (told.attributes["order.id"], told.attributes["order.kind"]) == (7, "web")
+    assert [event.name for event in told.events] == ["checked", "exception"]
+    assert told.links == (Link(other, {"why": "batch"}),)
+
+
+def test_after_its_end_a_span_changes_no_more_and_is_told_once(app: App) -> None:
+    span = app.request()
+    span.set_attribute("late", 1)
+    span.set_attributes({"late": 1})
+    span.update_name("late")
+    span.set_status(StatusCode.ERROR)
+    span.add_event("late")
+    span.add_link(SpanContext(1, 2, is_remote=True))
+    span.end(route="/late", status=500)
+    span.end(12)
+    span.detach()
+    spans = app.spans()
+    assert len(spans) == 1
+    assert spans[0].name == "GET /items/{id}"
+    assert "late" not in str(dict(spans[0].attributes or {}))
+    assert not spans[0].events
+    assert not spans[0].links
+
+
+def test_events_and_links_of_one_span_are_bounded(app: App) -> None:
+    span = app.tracing.start_request("GET", "/", [])
+    for _ in range(500):
+        span.add_event("again")
+        span.add_link(SpanContext(1, 2, is_remote=True))
+    span.set_attributes({f"a{number}": number for number in range(500)})
+    span.end(route="/", status=200)
+    span.detach()
+    told = app.spans()[-1]
+    assert (len(told.events), len(told.links), len(told.attributes or {})) == (128, 128, 128)
+
+
+# Context in and out.
+
+
+def test_a_valid_parent_is_continued_with_its_state(app: App) -> None:
+    span = app.tracing.start_request(
+        "GET", "/", [traceparent(SAMPLED), (b"tracestate", b"a=1"), (b"tracestate", b"b=2")]
+    )
+    headers: dict[str, str] = {}
+    inject(headers)
+    assert headers == {"traceparent": f"00-{TRACE_ID}-{span.span_id}-01", "tracestate": "a=1,b=2"}
+    assert current_trace_ids() == {"trace_id": TRACE_ID, "span_id": span.span_id}
+    span.end(route="/", status=200)
+    span.detach()
+    parent = app.spans()[-1].parent
+    assert parent is not None
+    assert (f"{parent.span_id:016x}", parent.is_remote) == (PARENT_ID, True)
+    assert current_trace_ids() == {}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [traceparent("")],
+        [traceparent("nonsense")],
+        [traceparent(SAMPLED.upper())],
+        [traceparent(f"ff-{TRACE_ID}-{PARENT_ID}-01")],
+        [traceparent(f"00-{'0' * 32}-{PARENT_ID}-01")],
+        [traceparent(f"00-{TRACE_ID}-{'0' * 16}-01")],
+        [traceparent(f"{SAMPLED}-extra")],
+        [traceparent(SAMPLED + "x" * 10_000)],
+        [(b"traceparent", b"\xff\xfe")],
+        [traceparent(SAMPLED), traceparent(SAMPLED)],
+    ],
+)
+def test_a_parent_that_is_not_valid_is_ignored(app: App, headers: list[tuple[bytes, bytes]]) -> None:
+    span = app.request(*headers)
+    assert span.trace_id != TRACE_ID
+    assert span.parent is None
+    assert span.sampled
+
+
+def test_a_state_that_is_not_valid_is_ignored_and_the_parent_kept(app: App) -> None:
+    logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
+    span = app.request(traceparent(SAMPLED), (b"tracestate", b"=;\xff" * 1000))
+    assert span.trace_id == TRACE_ID
+    assert not span.context.trace_state
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([b"traceparent", b"tracestate", b"user-agent"]), st.binary()), max_size=4
+    )
+)
+def test_no_header_breaks_a_request(headers: list[tuple[bytes, bytes]]) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        app = App(monkeypatch, ratio=0)
+        span = app.request(*headers)
+        assert len(span.trace_id) == 32
+        running.clear()
+
+
+def test_outside_a_request_nothing_is_injected(app: App) -> None:
+    app.tracing.start()
+    headers: dict[str, str] = {}
+    inject(headers)
+    assert headers == {}
+
+
+# Sampling.
+
+
+def test_a_request_that_is_not_sampled_has_ids_and_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(monkeypatch, ratio=0)
+    span = app.tracing.start_request("GET", "/", [])
+    span.set_attribute("a", 1)
+    headers: dict[str, str] = {}
+    inject(headers)
+    assert headers["traceparent"].endswith("-02")
+    assert current_trace_ids() == {"trace_id": span.trace_id, "span_id": span.span_id}
+    with app.tracing.provider.get_tracer("x").start_as_current_span("child") as child:
+        assert child.get_span_context().trace_id == span.context.trace_id
+        assert not child.is_recording()
+    span.end(route="/", status=500, error=ValueError())
+    span.detach()
+    assert app.spans() == []
+    running.clear()
+
+
+@pytest.mark.parametrize(
+    ("sampler", "ratio", "parent", "sampled"),
+    [
+        ("parentbased_traceidratio", 0, SAMPLED, True),
+        ("parentbased_traceidratio", 1, NOT_SAMPLED, False),
+        ("traceidratio", 0, SAMPLED, False),
+        ("traceidratio", 1, NOT_SAMPLED, True),
+    ],
+)
+def test_the_callers_decision_counts_unless_the_sampler_decides_alone(
+    monkeypatch: pytest.MonkeyPatch, sampler: str, ratio: float, parent: str, sampled: bool
+) -> None:
+    app = App(monkeypatch, sampler=sampler, ratio=ratio)
+    span = app.tracing.start_request("GET", "/", [traceparent(parent)])
+    assert span.sampled is sampled
+    with app.tracing.provider.get_tracer("x").start_as_current_span("child") as child:
+        assert child.is_recording() is sampled
+    span.detach()
+    running.clear()
+
+
+@given(st.floats(0, 1), st.integers(1, 2**128 - 1))
+def test_the_ratio_decides_as_the_sdk_does(ratio: float, trace_id: int) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        app = App(monkeypatch, ratio=ratio, sampler="traceidratio")
+        span = app.request(traceparent(f"00-{trace_id:032x}-{PARENT_ID}-00"))
+        decision = TraceIdRatioBased(ratio).should_sample(None, trace_id, "x").decision
+        assert span.sampled is decision.is_sampled()
+        running.clear()
+
+
+# The provider.
+
+
+def test_a_child_of_the_sdk_belongs_to_the_request(app: App) -> None:
+    span = app.tracing.start_request("GET", "/", [])
+    with app.tracing.provider.get_tracer("library").start_as_current_span("query"):
+        pass
+    span.end(route="/", status=200)
+    span.detach()
+    child, request = app.spans()
+    assert child.parent is not None
+    assert child.parent.span_id == request.context.span_id
+    assert child.resource is request.resource
+
+
+def test_no_provider_is_made_global_so_the_framework_stays_silent(app: App) -> None:
+    app.request()
+    assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    assert FastAPI is not None
+
+
+def test_a_processor_that_a_team_adds_sees_requests_too(app: App) -> None:
+    seen: list[str] = []
+
+    class Processor(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            seen.append(span.name)
+
+    app.tracing.provider.add_span_processor(Processor())
+    app.request()
+    assert seen == ["GET /items/{id}"]
+    assert [span.name for span in app.spans()] == ["GET /items/{id}"]
+
+
+async def test_two_applications_in_one_process_trace_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = App(monkeypatch), App(monkeypatch)
+    one.tracing.start()
+    other.tracing.start()
+    assert current_tracer() is one.tracing._tracer
+    span = other.tracing.start_request("GET", "/", [])
+    assert current_tracer() is other.tracing._tracer
+    span.end(route="/", status=200)
+    span.detach()
+    assert (len(one.spans()), len(other.spans())) == (0, 1)
+    await one.tracing.shutdown()
+    assert current_tracer() is other.tracing._tracer
+    await other.tracing.shutdown()
+    assert running == []
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"endpoint": "collector:4318"},
+        {"endpoint": "ftp://collector"},
+        {"endpoint": "http://"},
+        {"endpoint": "http://collector:port"},
+        {"endpoint": "http://[::1"},
+        {"ratio": 1.1},
+        {"ratio": -0.1},
+        {"protocol": "zipkin"},
+        {"export_timeout": 10_000},
+        {"headers": SecretStr("no separator")},
+        {"resource_attributes": "=x"},
+        {"queue_size": 10, "batch_size": 11},
+    ],
+)
+def test_wrong_settings_are_refused_without_repeating_a_secret(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        TracingSettings(**wrong)
+    assert "no separator" not in json.dumps([error["msg"] for error in refusal.value.errors()])
+
+
+def test_an_empty_endpoint_is_the_default_of_the_protocol() -> None:
+    assert TracingSettings(endpoint="").collector == "http://localhost:4318"
+    assert TracingSettings(protocol="grpc").collector == "http://localhost:4317"
+    assert TracingSettings(headers=SecretStr("a=b")).headers == SecretStr("a=b")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    running.clear()
+    yield
+    running.clear()

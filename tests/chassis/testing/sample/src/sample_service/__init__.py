@@ -1,0 +1,1 @@
+"""A service as the template renders it, small enough to read in one go."""

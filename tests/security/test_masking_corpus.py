@@ -1,0 +1,74 @@
+"""Every entry of the corpus, alone and in the middle of other text, through the masker and through a log line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.masking import Masker
+
+_CORPUS: dict[str, Any] = yaml.safe_load(
+    Path(__file__).with_name("masking_corpus.yaml").read_text("utf-8").replace("~", "")
+)
+HIDE = [(entry["text"], tuple(map(str, entry["secrets"]))) for entry in _CORPUS["hide"]]
+KEEP = list(_CORPUS["keep"])
+MASKER = Masker()
+
+fragments = st.sampled_from([text for text, _ in HIDE] + KEEP)
+glue = st.text(st.sampled_from("ab0 19:=@.-_+/\\'\"{}[]<>%&?\n\té"), max_size=8)
+
+
+@pytest.mark.parametrize(("text", "secrets"), HIDE, ids=[text[:40] for text, _ in HIDE])
+def test_a_secret_is_hidden(text: str, secrets: tuple[str, ...]) -> None:
+    assert all(secret in text for secret in secrets), (
+        "the corpus entry names a secret that its text does not have"
+    )
+    masked = MASKER.text(text)
+    assert [secret for secret in secrets if secret in masked] == []
+
+
+@pytest.mark.parametrize(
+    "around", ["{}", "\n{}\n", "x {} y", "[{}]", "({})", '"{}"', "error: {}", "a=1 {} b=2", "{}\u2028"]
+)
+def test_a_secret_is_hidden_in_other_text(around: str) -> None:
+    leaks = [
+        (text, secret)
+        for text, secrets in HIDE
+        for secret in secrets
+        if secret in MASKER.text(around.format(text)) and secret not in around
+    ]
+    assert leaks == []
+
+
+@pytest.mark.parametrize("text", KEEP, ids=[text[:40] for text in KEEP])
+def test_what_is_no_secret_survives(text: str) -> None:
+    assert MASKER.text(text) == text
+
+
+@given(st.lists(st.tuples(glue, fragments, glue), max_size=4), st.booleans())
+def test_the_quick_look_misses_nothing_that_the_rules_find(
+    parts: list[tuple[str, str, str]], mask_ips: bool
+) -> None:
+    masker = Masker(mask_ips=mask_ips, sensitive_keys=["employeeNumber"])
+    text = "".join("".join(part) for part in parts)
+    assert masker.is_suspect(text) or masker.all_rules(text) == text
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=60))
+def test_the_quick_look_misses_nothing_in_any_text(text: str) -> None:
+    masker = Masker(mask_ips=True)
+    assert masker.is_suspect(text) or masker.all_rules(text) == text
+
+
+@given(st.data())
+def test_the_quick_look_misses_nothing_in_pieces_of_secrets(data: st.DataObject) -> None:
+    text = data.draw(fragments)
+    start = data.draw(st.integers(0, len(text)))
+    piece = text[start : data.draw(st.integers(start, len(text)))]
+    piece = data.draw(
+        st.sampled_from([piece, piece.upper(), piece.lower(), piece.title(), piece.replace(" ", "-")])
+    )
+    assert MASKER.is_suspect(piece) or MASKER.all_rules(piece) == piece
