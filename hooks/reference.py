@@ -34,8 +34,9 @@ Generated from the settings classes by `hooks/reference.py`; do not edit. [Confi
 tells in which order the sources are asked, and how values are written.
 """
 _ENV_HEAD = """\
-# Every variable the service reads, with its default. Copy this file to .env, which is never committed, and
-# set what you need. A variable that is commented out or empty counts as not set.
+# Owned by the template: every variable that the chassis reads, with its default.
+# Copy this file to .env, which is never committed, and set there what you need. A variable that is commented
+# out or empty counts as not set.
 """
 
 
@@ -52,8 +53,9 @@ def env_example(cls: type[Settings], bundles: Mapping[str, type[Group]]) -> str:
     parts = [_ENV_HEAD, *_env_sections(Catalog(cls))]
     for name, group in bundles.items():
         section = "\n".join(_env_sections(_catalog_of_bundle(name, group)))
-        parts.append(f"{{% if '{name}' in bundles %}}\n{section}{{% endif %}}\n")
-    return "\n".join(parts).replace("{% endif %}\n\n", "{% endif %}\n")
+        # The hyphens eat the line ends around the conditions, so that no blank line is left at the end.
+        parts.append(f"{{%- if '{name}' in bundles %}}\n\n{section}{{%- endif %}}\n")
+    return "\n".join(parts)
 
 
 def main(arguments: list[str] | None = None) -> int:

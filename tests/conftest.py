@@ -1,6 +1,11 @@
 """What every test of the template repository shares."""
 
 import pytest
+from hypothesis import settings
+
+# A loaded machine is slow, not wrong: no test asserts a time. Seeds are fixed so that a failure repeats.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -245,6 +245,13 @@ async def test_a_lasting_failure_is_not_tried_again(connect: Connect, status: in
     assert len(billing.calls) == 1
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+async def test_a_call_without_further_effect_is_repeated(connect: Connect, method: str) -> None:
+    async with upstream(answers(503, b""), answers(200, b"")) as billing:
+        assert (await connect(billing.url).request(method, "/")).status_code == 200
+    assert [call.method for call in billing.calls] == [method, method]
+
+
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 async def test_a_call_that_may_have_had_its_effect_is_not_repeated(connect: Connect, method: str) -> None:
     async with upstream(answers(503), answers(200)) as billing:
@@ -376,6 +383,9 @@ async def test_a_mistake_of_the_caller_is_raised_as_it_is(connect: Connect) -> N
     client = connect("", {"breaker_failures": 1})
     with pytest.raises(httpx2.UnsupportedProtocol):
         await client.get("ftp://127.0.0.1/")
+    async with upstream(answers(200)) as billing:
+        with pytest.raises(httpx2.LocalProtocolError):
+            await client.get(billing.url, headers={"X-Note": "two\nlines"})
     assert client.breaker.state is CircuitState.CLOSED
 
 
@@ -478,7 +488,7 @@ async def test_redirects_are_not_followed(connect: Connect) -> None:
 
 async def test_a_body_larger_than_the_cap_is_refused(connect: Connect, metrics: Metrics) -> None:
     async with upstream(answers(200, b"x" * 2000)) as billing:
-        client = connect(billing.url, {"max_response_bytes": 1000})
+        client = connect(billing.url, {"max_response_bytes": 1000, "breaker_failures": 1})
         with pytest.raises(BadGateway, match="more than 1000 bytes"):
             await client.get("/")
     assert attempts(metrics, "GET", "too_large") == 1
@@ -545,6 +555,7 @@ async def test_a_probe_fails_when_the_upstream_does_and_leaves_the_circuit_alone
         client = connect(billing.url, {"breaker_failures": 1})
         with pytest.raises(BadGateway):
             await client.probe()()
+    assert len(billing.calls) == 1
     assert client.breaker.state is CircuitState.CLOSED
 
 
@@ -565,6 +576,18 @@ async def test_clients_of_one_application_share_the_metrics(connect: Connect, me
         await connect(server.url, target="shipping").get("/")
     targets = MetricsReader(metrics).labels("service_http_client_requests_total", "target")
     assert targets == {"billing", "shipping"}
+
+
+@pytest.mark.parametrize(("trust_env", "calls_of_the_proxy"), [(True, 1), (False, 0)])
+async def test_the_proxy_of_the_environment_is_used_unless_told_otherwise(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, trust_env: bool, calls_of_the_proxy: int
+) -> None:
+    for variable in ("NO_PROXY", "no_proxy", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    async with upstream(answers(200)) as proxy, upstream(answers(200)) as billing:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        await connect(billing.url, {"trust_env": trust_env}).get("/")
+    assert len(proxy.calls) == calls_of_the_proxy
 
 
 async def test_a_closed_client_makes_no_calls(connect: Connect) -> None:

@@ -9,8 +9,10 @@ from structlog.testing import capture_logs
 
 from chassis.errors import Unavailable
 from chassis.lifecycle import Backoff, Lifecycle, LifecycleSettings, Resource, StartupError
+from chassis.testing.clock import FakeClock
 
-QUICK = LifecycleSettings(close_timeout=0.05)
+CALM = LifecycleSettings(close_timeout=60)
+IMPATIENT = LifecycleSettings(close_timeout=0.1)
 
 
 class Recorder:
@@ -40,22 +42,6 @@ class Recorder:
         return manage
 
 
-class FakeTime:
-    """A clock that only moves when somebody sleeps or a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
-
-
 @pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
@@ -72,7 +58,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_parts_start_in_order_and_close_in_reverse(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     lifecycle.resource("first", recorder.resource("first"))
     lifecycle.on_start("second", recorder.step("start second"))
     lifecycle.on_close("second", recorder.step("stop second"))
@@ -93,7 +79,7 @@ async def test_parts_start_in_order_and_close_in_reverse(recorder):
 
 
 async def test_states_follow_each_other(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     states = [lifecycle.state]
     lifecycle.on_start("watch", lambda: states.append(lifecycle.state))
     lifecycle.on_close("watch", lambda: states.append(lifecycle.state))
@@ -106,7 +92,7 @@ async def test_states_follow_each_other(recorder):
 
 
 async def test_coroutine_steps_are_awaited(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
 
     async def start() -> None:
         await asyncio.sleep(0)
@@ -118,7 +104,7 @@ async def test_coroutine_steps_are_awaited(recorder):
 
 
 async def test_a_failing_start_closes_what_was_opened_and_names_the_part(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     lifecycle.resource("disk", recorder.resource("disk"))
     lifecycle.resource("cache", recorder.resource("cache"))
     lifecycle.resource("database", recorder.resource("database", opening=ConnectionError("refused")))
@@ -135,7 +121,7 @@ async def test_a_failing_start_closes_what_was_opened_and_names_the_part(recorde
 
 
 async def test_a_failing_close_is_logged_and_the_rest_still_closes(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     lifecycle.resource("first", recorder.resource("first"))
     lifecycle.resource("second", recorder.resource("second", closing=OSError("gone")))
     lifecycle.on_close("third", lambda: 1 / 0)
@@ -152,7 +138,7 @@ async def test_a_failing_close_is_logged_and_the_rest_still_closes(recorder):
 @pytest.mark.parametrize("stubborn", [False, True], ids=["cancellable", "swallows cancellation"])
 async def test_a_close_that_hangs_is_left_behind(recorder, monkeypatch, stubborn):
     monkeypatch.setattr("chassis.lifecycle.lifecycle._GRACE", 0.02)
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(IMPATIENT)
     release = asyncio.Event()
 
     async def hang() -> None:
@@ -177,7 +163,7 @@ async def test_a_close_that_hangs_is_left_behind(recorder, monkeypatch, stubborn
 
 
 async def test_what_is_opened_later_is_closed_too(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     lifecycle.on_close("early", recorder.step("close early"))
     async with lifecycle.running():
         lifecycle.on_close("late", recorder.step("close late"))
@@ -185,14 +171,14 @@ async def test_what_is_opened_later_is_closed_too(recorder):
 
 
 async def test_a_part_that_must_start_cannot_be_added_later():
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     async with lifecycle.running():
         with pytest.raises(RuntimeError, match="'late' is registered too late"):
             lifecycle.on_start("late", lambda: None)
 
 
 async def test_it_can_run_again_but_not_twice_at_once(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     lifecycle.resource("pool", recorder.resource("pool"))
     for _ in range(2):
         async with lifecycle.running():
@@ -205,7 +191,7 @@ async def test_it_can_run_again_but_not_twice_at_once(recorder):
 
 
 async def test_two_lifecycles_in_one_process_share_nothing(recorder):
-    one, two = Lifecycle(QUICK), Lifecycle(QUICK)
+    one, two = Lifecycle(CALM), Lifecycle(CALM)
     one.resource("one", recorder.resource("one"))
     two.resource("two", recorder.resource("two"))
     async with one.running(), two.running():
@@ -214,7 +200,7 @@ async def test_two_lifecycles_in_one_process_share_nothing(recorder):
 
 
 async def test_an_exception_while_serving_still_closes(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     lifecycle.resource("pool", recorder.resource("pool"))
     with pytest.raises(LookupError):
         async with lifecycle.running():
@@ -223,7 +209,7 @@ async def test_an_exception_while_serving_still_closes(recorder):
 
 
 async def test_a_start_that_is_cancelled_closes_what_was_opened(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     lifecycle.resource("pool", recorder.resource("pool"))
     opening = asyncio.Event()
 
@@ -254,7 +240,7 @@ async def test_a_start_that_is_cancelled_closes_what_was_opened(recorder):
 
 
 async def test_drain_callbacks_run_once_and_a_failing_one_stops_no_other(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     lifecycle.on_drain("broken", lambda: 1 / 0)
     lifecycle.on_drain("consumer", recorder.step("stop consuming"))
 
@@ -269,14 +255,14 @@ async def test_drain_callbacks_run_once_and_a_failing_one_stops_no_other(recorde
 
 
 async def test_a_drain_during_the_start_is_not_forgotten():
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     lifecycle.on_start("stopped at once", lifecycle.begin_drain)
     async with lifecycle.running():
         assert lifecycle.state == "draining"
 
 
 async def test_draining_after_the_end_changes_nothing():
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     async with lifecycle.running():
         pass
     lifecycle.begin_drain()
@@ -293,7 +279,7 @@ async def test_a_resource_that_never_opened_has_nothing_to_close(recorder):
 
 
 async def test_a_resource_hands_out_what_it_opened(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     pool = lifecycle.resource("pool", recorder.resource("pool"))
     with pytest.raises(Unavailable, match="pool is not available"):
         _ = pool.value
@@ -304,7 +290,7 @@ async def test_a_resource_hands_out_what_it_opened(recorder):
 
 
 async def test_a_context_manager_can_be_given_itself(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     pool = lifecycle.resource("pool", recorder.resource("pool")())
     async with lifecycle.running():
         assert pool.value == "POOL"
@@ -320,7 +306,7 @@ async def test_a_resource_is_left_by_the_task_that_entered_it():
             yield
             tasks.append(asyncio.current_task())
 
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     lifecycle.resource("scoped", manage)
     async with lifecycle.running():
         pass
@@ -329,13 +315,13 @@ async def test_a_resource_is_left_by_the_task_that_entered_it():
 
 def test_an_optional_resource_needs_a_function(recorder):
     with pytest.raises(TypeError, match="'cache' needs a function"):
-        Lifecycle(QUICK).resource("cache", recorder.resource("cache")(), required=False)
+        Lifecycle(CALM).resource("cache", recorder.resource("cache")(), required=False)
 
 
 async def test_an_unavailable_optional_resource_is_a_warning_and_is_opened_later(recorder):
-    time = FakeTime()
+    clock = FakeClock()
     answers = iter([ConnectionError("refused"), ConnectionError("refused"), None])
-    lifecycle = Lifecycle(QUICK, sleep=time.sleep, chance=lambda: 0.0, backoff=Backoff(first=2, longest=10))
+    lifecycle = Lifecycle(CALM, sleep=clock.sleep, chance=lambda: 0.0, backoff=Backoff(first=2, longest=10))
 
     def manage() -> AbstractAsyncContextManager[str]:
         return recorder.resource("cache", opening=next(answers))()
@@ -350,7 +336,7 @@ async def test_an_unavailable_optional_resource_is_a_warning_and_is_opened_later
             assert cache.error is None
             assert cache.value == "CACHE"
 
-    assert time.slept == [1.0, 2.0]
+    assert clock.slept == [1.0, 2.0]
     warnings = [line for line in logs if line["event"] == "resource unavailable"]
     assert [line["failures"] for line in warnings] == [1, 2]
     assert warnings[0]["log_level"] == "warning"
@@ -365,7 +351,7 @@ async def test_an_optional_resource_that_hangs_does_not_hold_up_the_start():
         await asyncio.Event().wait()
         yield
 
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     cache = lifecycle.resource("cache", hanging, required=False, patience=0.01)
     with capture_logs() as logs:
         async with lifecycle.running():
@@ -374,7 +360,7 @@ async def test_an_optional_resource_that_hangs_does_not_hold_up_the_start():
 
 
 async def test_an_optional_resource_that_breaks_is_opened_again(recorder):
-    time = FakeTime()
+    clock = FakeClock()
     breaking = asyncio.Event()
     opened = []
 
@@ -388,7 +374,7 @@ async def test_an_optional_resource_that_breaks_is_opened_again(recorder):
             group.create_task(_fail_after(breaking))
             yield len(opened)
 
-    lifecycle = Lifecycle(QUICK, sleep=time.sleep)
+    lifecycle = Lifecycle(CALM, sleep=clock.sleep)
     stream = lifecycle.resource("stream", manage, required=False)
     async with lifecycle.running():
         assert stream.value == 1
@@ -406,7 +392,7 @@ async def test_a_required_resource_that_breaks_is_an_error_in_the_log():
             group.create_task(_fail_after(breaking))
             yield
 
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     stream = lifecycle.resource("stream", manage)
     with capture_logs() as logs:
         async with lifecycle.running():
@@ -426,7 +412,7 @@ async def _fail_after(event: asyncio.Event) -> None:
 
 
 async def test_a_failing_task_is_logged_counted_and_restarted_with_back_off():
-    time = FakeTime()
+    clock = FakeClock()
     counted: list[tuple[str, BaseException]] = []
     outcomes: list[Exception | None] = [ValueError("one"), ValueError("two"), ValueError("three"), None]
     done = asyncio.Event()
@@ -438,10 +424,10 @@ async def test_a_failing_task_is_logged_counted_and_restarted_with_back_off():
         done.set()
 
     lifecycle = Lifecycle(
-        QUICK,
+        CALM,
         on_task_failure=lambda name, error: counted.append((name, error)),
-        sleep=time.sleep,
-        clock=time.clock,
+        sleep=clock.sleep,
+        clock=clock,
         chance=lambda: 0.5,
         backoff=Backoff(first=1, longest=100),
     )
@@ -450,7 +436,7 @@ async def test_a_failing_task_is_logged_counted_and_restarted_with_back_off():
         async with lifecycle.running():
             await done.wait()
 
-    assert time.slept == [0.75, 1.5, 3.0]
+    assert clock.slept == [0.75, 1.5, 3.0]
     assert [(name, str(error)) for name, error in counted] == [
         ("mailer", "one"),
         ("mailer", "two"),
@@ -462,7 +448,7 @@ async def test_a_failing_task_is_logged_counted_and_restarted_with_back_off():
 
 
 async def test_a_task_that_ran_for_long_starts_its_count_over():
-    time = FakeTime()
+    clock = FakeClock()
     lifetimes = [0.0, 0.0, 60.0]
     done = asyncio.Event()
 
@@ -470,16 +456,16 @@ async def test_a_task_that_ran_for_long_starts_its_count_over():
         if not lifetimes:
             done.set()
             return
-        time.now += lifetimes.pop(0)
+        clock.advance(lifetimes.pop(0))
         raise ValueError
 
     lifecycle = Lifecycle(
-        QUICK, sleep=time.sleep, clock=time.clock, chance=lambda: 0, backoff=Backoff(first=2, longest=60)
+        CALM, sleep=clock.sleep, clock=clock, chance=lambda: 0, backoff=Backoff(first=2, longest=60)
     )
     lifecycle.supervise("reader", work)
     async with lifecycle.running():
         await done.wait()
-    assert time.slept == [1.0, 2.0, 1.0]
+    assert clock.slept == [1.0, 2.0, 1.0]
 
 
 async def test_a_task_that_returns_is_not_restarted():
@@ -488,7 +474,7 @@ async def test_a_task_that_returns_is_not_restarted():
     async def once() -> None:
         runs.append(1)
 
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     lifecycle.supervise("once", once)
     async with lifecycle.running():
         await until(lambda: bool(runs))
@@ -497,7 +483,7 @@ async def test_a_task_that_returns_is_not_restarted():
 
 
 async def test_tasks_run_only_while_everything_is_open(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     running = asyncio.Event()
 
     async def work() -> None:
@@ -523,14 +509,14 @@ async def test_a_task_can_be_started_while_the_service_runs():
     async def work() -> None:
         started.set()
 
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(CALM)
     async with lifecycle.running():
         lifecycle.supervise("late", work)
         await started.wait()
 
 
 async def test_a_task_that_lets_a_foreign_cancellation_out_is_restarted():
-    time = FakeTime()
+    clock = FakeClock()
     runs = []
     done = asyncio.Event()
 
@@ -543,7 +529,7 @@ async def test_a_task_that_lets_a_foreign_cancellation_out_is_restarted():
         inner.cancel()
         await inner
 
-    lifecycle = Lifecycle(QUICK, sleep=time.sleep)
+    lifecycle = Lifecycle(CALM, sleep=clock.sleep)
     lifecycle.supervise("fragile", work)
     async with lifecycle.running():
         await done.wait()
@@ -551,7 +537,7 @@ async def test_a_task_that_lets_a_foreign_cancellation_out_is_restarted():
 
 
 async def test_a_task_that_ignores_its_cancellation_cannot_stop_the_stop(recorder):
-    lifecycle = Lifecycle(QUICK)
+    lifecycle = Lifecycle(IMPATIENT)
     lifecycle.on_close("pool", recorder.step("close pool"))
     running, release = asyncio.Event(), asyncio.Event()
 
@@ -576,7 +562,7 @@ async def test_a_task_that_ignores_its_cancellation_cannot_stop_the_stop(recorde
 
 
 async def test_a_failing_failure_callback_does_not_end_the_supervision():
-    time = FakeTime()
+    clock = FakeClock()
     outcomes: list[Exception | None] = [ValueError("one"), None]
     done = asyncio.Event()
 
@@ -589,7 +575,7 @@ async def test_a_failing_failure_callback_does_not_end_the_supervision():
     def broken(name: str, error: BaseException) -> None:
         raise RuntimeError(name)
 
-    lifecycle = Lifecycle(QUICK, on_task_failure=broken, sleep=time.sleep)
+    lifecycle = Lifecycle(CALM, on_task_failure=broken, sleep=clock.sleep)
     lifecycle.supervise("mailer", work)
     with capture_logs() as logs:
         async with lifecycle.running():

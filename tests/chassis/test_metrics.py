@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from chassis import release
 from chassis.metrics import OTHER_METHOD, OVERFLOW, UNMATCHED, Metrics, MetricsSettings
+from chassis.settings import Settings, load
 
 
 def make(**settings: object) -> Metrics:
@@ -249,6 +250,15 @@ def test_a_name_cannot_be_taken_twice() -> None:
     metrics.gauge("service_queue_length", "Waiting.")
     with pytest.raises(ValueError, match="Duplicated"):
         metrics.gauge("service_queue_length", "Waiting.")
+
+
+def test_the_variables_are_read(tmp_path: Path) -> None:
+    class Composed(Settings):
+        metrics: MetricsSettings = MetricsSettings()
+
+    environ = {"METRICS_BUCKETS": "0.1,1", "METRICS_DIR": "/run/metrics", "METRICS_ENABLED": "false"}
+    read = load(Composed, environ=environ, directory=tmp_path).metrics
+    assert (read.buckets, read.directory, read.enabled) == ((0.1, 1.0), Path("/run/metrics"), False)
 
 
 def test_two_applications_in_one_process_share_nothing() -> None:

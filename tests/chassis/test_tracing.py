@@ -6,18 +6,19 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from pydantic import SecretStr, ValidationError
 
+from chassis.settings import Settings, load
 from chassis.tracing import Tracing, TracingSettings, current_trace_ids, inject
 from chassis.tracing.current import current_tracer, running
 
@@ -115,7 +116,8 @@ def test_off_the_sdk_and_the_exporters_are_not_imported() -> None:
         tracing.start()
         tracing.start_request("GET", "/", []).end()
         assert f() == 1
-        print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter", "grpc"))])
+        heavy = ("opentelemetry.sdk", "opentelemetry.exporter", "grpc")
+        print([name for name in sys.modules if name.startswith(heavy)])
     """
     run = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
@@ -185,6 +187,10 @@ def test_a_route_that_matched_nothing_and_a_method_that_a_stranger_invented_are_
     app: App,
 ) -> None:
     assert app.ended(route=None, status=404).name == "GET"
+    without_client = app.tracing.start_request("GET", "/", [])
+    without_client.end()
+    without_client.detach()
+    assert "client.address" not in (app.spans()[-1].attributes or {})
     span = app.ended(method="BREW-7")
     assert span.name == "HTTP /items/{id}"
     assert span.attributes is not None
@@ -210,15 +216,15 @@ def test_only_a_servers_error_is_an_error(app: App, status: int, expected: Statu
 
 def test_a_crash_is_recorded_with_its_traceback_masked(app: App) -> None:
     try:
-        raise LookupError("no customer alice@example.com")
+        {}["no customer alice@example.com"]
     except LookupError as crash:
         span = app.ended(status=500, error=crash)
     assert span.status.status_code is StatusCode.ERROR
-    assert (span.attributes or {})["error.type"] == "LookupError"
+    assert (span.attributes or {})["error.type"] == "KeyError"
     event = span.events[0]
     assert event.name == "exception"
     assert event.attributes is not None
-    assert event.attributes["exception.type"] == "LookupError"
+    assert event.attributes["exception.type"] == "KeyError"
     assert "Traceback" in str(event.attributes["exception.stacktrace"])
     assert "alice@example.com" not in str(dict(event.attributes))
 
@@ -244,7 +250,7 @@ def test_what_the_application_adds_to_the_current_span_is_told(app: App) -> None
     assert told.attributes is not None
     assert (told.attributes["order.id"], told.attributes["order.kind"]) == (7, "web")
     assert [event.name for event in told.events] == ["checked", "exception"]
-    assert told.links == (Link(other, {"why": "batch"}),)
+    assert [(link.context, dict(link.attributes or {})) for link in told.links] == [(other, {"why": "batch"})]
 
 
 def test_after_its_end_a_span_changes_no_more_and_is_told_once(app: App) -> None:
@@ -283,7 +289,9 @@ def test_events_and_links_of_one_span_are_bounded(app: App) -> None:
 
 def test_a_valid_parent_is_continued_with_its_state(app: App) -> None:
     span = app.tracing.start_request(
-        "GET", "/", [traceparent(SAMPLED), (b"tracestate", b"a=1"), (b"tracestate", b"b=2")]
+        "GET",
+        "/",
+        [traceparent(SAMPLED), (b"tracestate", b"a=1"), (b"tracestate", b"b=2"), (b"baggage", b"user=7")],
     )
     headers: dict[str, str] = {}
     inject(headers)
@@ -323,7 +331,7 @@ def test_a_state_that_is_not_valid_is_ignored_and_the_parent_kept(app: App) -> N
     logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
     span = app.request(traceparent(SAMPLED), (b"tracestate", b"=;\xff" * 1000))
     assert span.trace_id == TRACE_ID
-    assert not span.context.trace_state
+    assert not span.get_span_context().trace_state
 
 
 @given(
@@ -336,6 +344,7 @@ def test_no_header_breaks_a_request(headers: list[tuple[bytes, bytes]]) -> None:
         app = App(monkeypatch, ratio=0)
         span = app.request(*headers)
         assert len(span.trace_id) == 32
+        app.tracing.provider.shutdown()
         running.clear()
 
 
@@ -358,7 +367,7 @@ def test_a_request_that_is_not_sampled_has_ids_and_tells_nothing(monkeypatch: py
     assert headers["traceparent"].endswith("-02")
     assert current_trace_ids() == {"trace_id": span.trace_id, "span_id": span.span_id}
     with app.tracing.provider.get_tracer("x").start_as_current_span("child") as child:
-        assert child.get_span_context().trace_id == span.context.trace_id
+        assert child.get_span_context().trace_id == span.get_span_context().trace_id
         assert not child.is_recording()
     span.end(route="/", status=500, error=ValueError())
     span.detach()
@@ -384,6 +393,7 @@ def test_the_callers_decision_counts_unless_the_sampler_decides_alone(
     with app.tracing.provider.get_tracer("x").start_as_current_span("child") as child:
         assert child.is_recording() is sampled
     span.detach()
+    app.tracing.provider.shutdown()
     running.clear()
 
 
@@ -394,6 +404,7 @@ def test_the_ratio_decides_as_the_sdk_does(ratio: float, trace_id: int) -> None:
         span = app.request(traceparent(f"00-{trace_id:032x}-{PARENT_ID}-00"))
         decision = TraceIdRatioBased(ratio).should_sample(None, trace_id, "x").decision
         assert span.sampled is decision.is_sampled()
+        app.tracing.provider.shutdown()
         running.clear()
 
 
@@ -412,10 +423,9 @@ def test_a_child_of_the_sdk_belongs_to_the_request(app: App) -> None:
     assert child.resource is request.resource
 
 
-def test_no_provider_is_made_global_so_the_framework_stays_silent(app: App) -> None:
+def test_no_provider_is_made_global(app: App) -> None:
     app.request()
     assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
-    assert FastAPI is not None
 
 
 def test_a_processor_that_a_team_adds_sees_requests_too(app: App) -> None:
@@ -471,6 +481,38 @@ def test_wrong_settings_are_refused_without_repeating_a_secret(wrong: dict[str, 
     with pytest.raises(ValidationError) as refusal:
         TracingSettings(**wrong)
     assert "no separator" not in json.dumps([error["msg"] for error in refusal.value.errors()])
+
+
+def test_the_variables_are_those_of_opentelemetry(tmp_path: Path) -> None:
+    class Composed(Settings):
+        tracing: TracingSettings = TracingSettings()
+
+    environ = {
+        "OTEL_ENABLED": "true",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector:4317",
+        "OTEL_EXPORTER_OTLP_HEADERS": "a=b",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
+        "OTEL_TRACES_SAMPLER": "traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.25",
+        "OTEL_RESOURCE_ATTRIBUTES": "team=a",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "100",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "50",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }
+    assert load(Composed, environ=environ, directory=tmp_path).tracing == TracingSettings(
+        enabled=True,
+        protocol="grpc",
+        endpoint="https://collector:4317",
+        headers=SecretStr("a=b"),
+        export_timeout=2,
+        sampler="traceidratio",
+        ratio=0.25,
+        resource_attributes="team=a",
+        queue_size=100,
+        batch_size=50,
+        schedule_delay=200,
+    )
 
 
 def test_an_empty_endpoint_is_the_default_of_the_protocol() -> None:

@@ -54,8 +54,7 @@ async def add_slowly(one: int, other: int) -> int:
 
 @traced
 def count(to: int) -> Iterator[int]:
-    for number in range(to):
-        yield number
+    yield from range(to)
 
 
 @traced()
@@ -114,7 +113,7 @@ async def test_an_exception_is_recorded_masked_and_passes_on(told) -> None:
     async def fail_slowly() -> None:
         fail()
 
-    with pytest.raises(LookupError, match="alice@example.com"):
+    with pytest.raises(LookupError, match="alice"):
         await fail_slowly()
     for span in told():
         assert span.status.status_code is StatusCode.ERROR

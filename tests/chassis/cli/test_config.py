@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from chassis.cli.config import app
 
-SETTINGS = '''
+SETTINGS = """
 from pydantic import SecretStr
 from chassis.settings import Group, Settings as Base
 
@@ -25,7 +25,7 @@ class Settings(Base):
     payments: Payments
 
 other = 5
-'''
+"""
 KEY = "k3y-Zq81-vM7x-0pTw"
 numbers = count()
 
@@ -43,7 +43,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "pyproject.toml").write_text(f'[tool.chassis]\npackage = "{package}"\n')
     for name in ("SERVICE_PACKAGE", "CONFIG_DIR", "PORT", "ENVIRONMENT", "REMOTE_SETTINGS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SECRETS_DIR", "config")
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("PAYMENTS_API_KEY", KEY)
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield tmp_path

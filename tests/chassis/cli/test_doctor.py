@@ -2,7 +2,6 @@
 
 import json
 import socket
-import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,13 +32,6 @@ def examine(
         return code, found
 
     return run_doctor
-
-
-def fake_uv(directory: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = directory / "uv"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", str(directory), prepend=":")
 
 
 def test_a_good_environment_has_no_problem(examine: Examine) -> None:
@@ -244,6 +236,20 @@ def test_no_lock_file_is_a_warning(examine: Examine) -> None:
     assert "uv lock" in found["lock"][0]["advice"]
 
 
+@pytest.fixture
+def install_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample: Path) -> Callable[[str], None]:
+    """Put a uv on PATH that does what a script says, and a lock file for it to check."""
+
+    def install(script: str) -> None:
+        (sample / "uv.lock").write_text("")
+        program = tmp_path / "uv"
+        program.write_text(script)
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    return install
+
+
 @pytest.mark.parametrize(
     ("script", "level", "message"),
     [
@@ -257,27 +263,16 @@ def test_no_lock_file_is_a_warning(examine: Examine) -> None:
     ],
 )
 def test_the_lock_file_is_checked_by_uv(
-    examine: Examine,
-    sample: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    script: str,
-    level: str,
-    message: str,
+    examine: Examine, install_uv: Callable[[str], None], script: str, level: str, message: str
 ) -> None:
-    (sample / "uv.lock").write_text("")
-    fake_uv(tmp_path, script, monkeypatch)
+    install_uv(f"#!/bin/sh\n{script}\n")
     _, found = examine()
     assert found["lock"][0]["level"] == level
     assert message in found["lock"][0]["message"]
 
 
-def test_a_uv_that_cannot_be_run_is_a_warning(
-    examine: Examine, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (sample / "uv.lock").write_text("")
-    fake_uv(tmp_path, "", monkeypatch)
-    (tmp_path / "uv").write_text("#!/no/such/interpreter\n")
+def test_a_uv_that_cannot_be_run_is_a_warning(examine: Examine, install_uv: Callable[[str], None]) -> None:
+    install_uv("#!/no/such/interpreter\n")
     _, found = examine()
     assert found["lock"][0]["level"] == "warning"
 

@@ -103,8 +103,9 @@ class TestAzure:
 
         class Loopback(RequestsTransport):
             def send(self, request: Any, **options: Any) -> Any:
-                asked, request.url = request.url, request.url.replace(
-                    "https://orders.vault.azure.net", f"http://{store.host}"
+                asked, request.url = (
+                    request.url,
+                    request.url.replace("https://orders.vault.azure.net", f"http://{store.host}"),
                 )
                 try:
                     return super().send(request, **options)
@@ -129,11 +130,15 @@ class TestAzure:
     def version(self) -> str:
         from azure.keyvault.secrets import ApiVersion
 
-        return str(list(ApiVersion)[0].value)
+        return str(next(iter(ApiVersion)).value)
 
     def test_values_are_read_when_asked_for(self, store: Any, vault: KeyVault, version: str) -> None:
         self.listing(store, version, "DATABASE-URL", "OTHER", "OFF")
-        secret = {"id": "https://orders.vault.azure.net/secrets/DATABASE-URL/1", "value": "x", "attributes": {}}
+        secret = {
+            "id": "https://orders.vault.azure.net/secrets/DATABASE-URL/1",
+            "value": "x",
+            "attributes": {},
+        }
         store.answers[f"/secrets/DATABASE-URL/?api-version={version}"] = (200, secret)
         found = vault.fetch()
         assert sorted(found) == ["DATABASE-URL", "OTHER"]
@@ -149,7 +154,9 @@ class TestAzure:
 
     def test_host_of_the_vault(self) -> None:
         assert remote_source("azure-keyvault://orders", nothing) == KeyVault("https://orders.vault.azure.net")
-        assert remote_source("azure-keyvault://o.vault.azure.cn", nothing) == KeyVault("https://o.vault.azure.cn")
+        assert remote_source("azure-keyvault://o.vault.azure.cn", nothing) == KeyVault(
+            "https://o.vault.azure.cn"
+        )
 
 
 class TestGcp:

@@ -46,7 +46,7 @@ class TestVault:
     @pytest.mark.parametrize("answer", [{"data": {"data": [1]}}, {"data": None}, [1], b"hunter2"])
     def test_answer_of_another_shape(self, store: Any, answer: object) -> None:
         store.answers[self.PATH] = (200, answer)
-        with pytest.raises(SecretSourceError, match="must hold a JSON object|is no JSON") as caught:
+        with pytest.raises(SecretSourceError, match=r"must hold a JSON object|is no JSON") as caught:
             self.fetch(store)
         assert caught.value.__context__ is None
 

@@ -39,9 +39,7 @@ def test_what_is_no_source(url: str, words: str) -> None:
         ("gcp-secretmanager://a", "google.cloud.secretmanager", "gcp"),
     ],
 )
-def test_missing_extra_is_named(
-    url: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_extra_is_named(url: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(SecretSourceError, match=rf"{module} is not installed: .*vendored-chassis\[{extra}\]"):
         remote_source(url, nothing).fetch()
@@ -96,9 +94,7 @@ class TestInSettings:
     @pytest.mark.parametrize("word", ["true", "1", "Yes"])
     def test_down_is_a_warning_if_optional(self, tmp_path: Path, closed_port: int, word: str) -> None:
         url = f"vault://127.0.0.1:{closed_port}/a/b?tls=false"
-        settings = self.load(
-            tmp_path, REMOTE_SETTINGS=url, VAULT_TOKEN="t", REMOTE_SETTINGS_OPTIONAL=word
-        )
+        settings = self.load(tmp_path, REMOTE_SETTINGS=url, VAULT_TOKEN="t", REMOTE_SETTINGS_OPTIONAL=word)
         (warning,) = settings.warnings
         assert warning.problem.startswith("was left out: ")
 

@@ -19,14 +19,14 @@ class Stage(StrEnum):
 
 class Log(Group, prefix="LOG_"):
     level: str = Field("info", pattern="^[a-z]+$", description="Level.")
-    keys: list[str] = []
+    keys: list[str] = Field([])
     caller: bool | None = None
 
 
 class Limits(Group, prefix="LIMIT_"):
     enabled: Annotated[bool, Variable("LIMITING_ENABLED")] = True
     requests: int = Field(100, gt=0)
-    routes: dict[str, str] = {}
+    routes: dict[str, str] = Field({})
 
 
 class Pool(Group):

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import AnyUrl, BaseModel, Field, PostgresDsn, SecretBytes, SecretStr, field_validator
-
 from pydantic_core import MultiHostUrl
 
 from chassis.settings import Group, Settings, SettingsError, load, provenance
@@ -18,6 +18,8 @@ from chassis.settings.disclosure import disclosed, masked_urls, rendered, url_cr
 
 # Distinct enough that no message holds it by chance.
 texts = st.from_regex(r"[A-Z0-9]{8}[a-z!$%^*~'\"{}\[\]/?#:-]{0,12}[A-Z0-9]{4}", fullmatch=True)
+
+steady = examples(deadline=None, max_examples=50)
 
 
 class Account(BaseModel):
@@ -63,6 +65,7 @@ def environ(secret: str) -> dict[str, str]:
 NOWHERE = Path("/nonexistent")
 
 
+@steady
 @given(texts.filter(lambda text: "#" not in text))
 def test_never_in_a_rendering(secret: str) -> None:
     settings = load(Holder, environ=environ(secret), directory=NOWHERE)
@@ -78,6 +81,7 @@ def test_never_in_a_rendering(secret: str) -> None:
     }
 
 
+@steady
 @given(texts)
 def test_never_in_a_mistake(secret: str) -> None:
     wrong = environ(secret) | {
@@ -178,6 +182,18 @@ def test_urls_in_a_repr(value: Any) -> None:
 
     assert "p4ssw0rd" not in repr(Linked(value=value))
     assert "u:***@h" in str(disclosed(value))
+
+
+def test_mapping_shows_no_value_under_a_sensitive_key(tmp_path: Path) -> None:
+    class Headed(Settings):
+        headers: dict[str, Any] = Field({"Authorization": "Bearer x", "a": [{"apiKey": "y", "token": None}]})
+
+    (origin,) = provenance(load(Headed, environ={}, directory=tmp_path))
+    assert origin.value == '{"Authorization":"***","a":[{"apiKey":"***","token":null}]}'
+
+
+def test_enumerations_in_a_repr(place: Any) -> None:
+    assert "environment=<Stage.DEVELOPMENT: 'development'>" in repr(place.load())
 
 
 def test_settings_travel_to_workers(place: Any) -> None:

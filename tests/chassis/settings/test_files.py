@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from chassis.settings.dotenv_file import read_dotenv
+
+steady = examples(deadline=None, max_examples=50)
 
 
 class TestDotenv:
@@ -17,7 +20,12 @@ class TestDotenv:
 
     def test_syntax(self, tmp_path: Path) -> None:
         text = "\ufeff# comment\n\nA=1\nexport B='two words' # why\n\n\nC=\"x\\ny\"\nD\nE=\n"
-        assert self.read(tmp_path, text) == {"A": ("1", 3), "B": ("two words", 4), "C": ("x\ny", 7), "E": ("", 9)}
+        assert self.read(tmp_path, text) == {
+            "A": ("1", 3),
+            "B": ("two words", 4),
+            "C": ("x\ny", 7),
+            "E": ("", 9),
+        }
 
     def test_references(self, tmp_path: Path) -> None:
         text = "HOST=db\nURL=a://${HOST}/${NAME:-orders}?u=${USER_NAME}$HOST\n"
@@ -35,6 +43,7 @@ class TestDotenv:
         (place.root / ".env").mkdir()
         assert place.mistakes() == [".env cannot be read: Is a directory"]
 
+    @steady
     @given(st.text(st.characters(codec="ascii", exclude_categories=["C"], exclude_characters="'\\$")))
     def test_quoted_value_round_trip(self, value: str) -> None:
         import tempfile
@@ -50,7 +59,10 @@ class TestYaml:
             ("loging: {level: x}", "loging is no setting; did you mean logging? ({} line 1)"),
             ("logging:\n  colour: x", "logging.colour is no setting ({} line 2)"),
             ("log_level: x", "log_level is no setting; did you mean logging.level? ({} line 1)"),
-            ("logging:\n  LIMIT_REQUESTS: 1", "logging.LIMIT_REQUESTS is no setting; did you mean limits.requests?"),
+            (
+                "logging:\n  LIMIT_REQUESTS: 1",
+                "logging.LIMIT_REQUESTS is no setting; did you mean limits.requests?",
+            ),
             ("logging: loud", "logging must be a group of settings, one `name: value` a line ({} line 1)"),
             ("- a\n- b", "{} must be a group of settings, one `name: value` a line ({} line 1)"),
             ("debug: true\ndebug: false", "debug is written twice ({} line 2)"),
@@ -84,8 +96,10 @@ class TestYaml:
         assert place.load().logging.level == "info"
 
     def test_anchors_and_merges(self, place: Any) -> None:
-        text = "limits: &l\n  requests: 3\n  enabled: false\nreplica:\n  url: &u a\n  pool: {size: 1}\ndatabase:\n"
-        place.write("config/service.yaml", text + "  url: *u\n  pool:\n    <<: {size: 2}\n    size: 4\n")
+        text = "limits: &l\n  requests: 3\n  enabled: false\nreplica:\n  url: &u a\n  pool: {size: 1}\n"
+        place.write(
+            "config/service.yaml", text + "database:\n  url: *u\n  pool:\n    <<: {size: 2}\n    size: 4\n"
+        )
         settings = place.load()
         assert (settings.database.url, settings.database.pool.size) == ("a", 4)
 
@@ -114,3 +128,5 @@ class TestSecretFiles:
 
         monkeypatch.setattr(Path, "iterdir", refuse)
         assert place.mistakes() == [f"SECRETS_DIR {place.root}/secrets cannot be read: Permission denied"]
+        (warning,) = place.load({"SECRETS_DIR": ""}).warnings
+        assert str(warning) == "SECRETS_DIR /run/secrets cannot be read: Permission denied"

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
 from chassis.settings import Group, Settings, SettingsError, load, provenance
 
 KEY = "k3y-Zq81-vM7x-0pTw"
+
+steady = examples(deadline=None, max_examples=50)
 
 
 def source(settings: Settings, variable: str) -> str:
@@ -29,7 +32,12 @@ class TestOrder:
     def test_all_layers(self, place: Any) -> None:
         place.write("config/defaults.yaml", "logging: {level: a}\n")
         steps = [
-            ("config/service.yaml", "# chosen by the team\nlogging:\n  level: b\n", "b", "service.yaml line 3"),
+            (
+                "config/service.yaml",
+                "# chosen by the team\nlogging:\n  level: b\n",
+                "b",
+                "service.yaml line 3",
+            ),
             ("config/service.development.yaml", "logging:\n  level: c\n", "c", "development.yaml line 2"),
             ("secrets/log_level", "e\n", "e", "secret file"),
             (".env", "\n\nLOG_LEVEL=f\n", "f", ".env line 3"),
@@ -81,6 +89,7 @@ class TestOrder:
         monkeypatch.setenv("SECRETS_DIR", "secrets")
         assert load(sample).logging.level == "here"
 
+    @steady
     @given(
         st.lists(st.integers(1, 1000) | st.none(), min_size=5, max_size=5),
     )
@@ -110,7 +119,9 @@ class TestOrder:
 class TestEnvironmentName:
     """ENVIRONMENT decides on one file, wherever it comes from."""
 
-    @pytest.mark.parametrize("where", ["environ", ".env", "init", "config/service.yaml", "secrets/environment"])
+    @pytest.mark.parametrize(
+        "where", ["environ", ".env", "init", "config/service.yaml", "secrets/environment"]
+    )
     def test_any_source_may_tell(self, place: Any, where: str) -> None:
         place.write("config/service.production.yaml", "logging: {level: prod}\ndatabase: {url: x}\n")
         environ, init = {}, {}
@@ -131,8 +142,10 @@ class TestEnvironmentName:
     def test_file_cannot_change_what_chose_it(self, place: Any) -> None:
         place.write("config/service.development.yaml", "environment: production\n")
         assert place.mistakes() == [
-            "environment chose this file, so it must not be another in it"
-            " (config/service.development.yaml line 1)"
+            (
+                "environment chose this file, so it must not be another in it"
+                " (config/service.development.yaml line 1)"
+            )
         ]
 
     def test_file_may_repeat_it(self, place: Any) -> None:
@@ -174,11 +187,15 @@ class TestMistakes:
         assert place.mistakes({"PAYMENTS_API_KEY": "", "ENVIRONMENT": "production", "DEBUG": "true"}) == [
             ".env must hold NAME=value on each line (.env line 2)",
             "logging.levle is no setting; did you mean logging.level? (config/service.yaml line 2)",
-            "config/defaults.yaml is no valid YAML: did not find expected node content"
-            " (config/defaults.yaml line 2)",
+            (
+                "config/defaults.yaml is no valid YAML: did not find expected node content"
+                " (config/defaults.yaml line 2)"
+            ),
             "LOG_KEYS must be JSON, which it is not at character 4 (.env line 1)",
-            "LIMITING_ENABLED must be a valid boolean, unable to interpret input, not maybe (secret file "
-            f"{place.root}/secrets/LIMITING_ENABLED)",
+            (
+                "LIMITING_ENABLED must be a valid boolean, unable to interpret input, not maybe (secret file "
+                f"{place.root}/secrets/LIMITING_ENABLED)"
+            ),
             "LIMIT_REQUESTS must be greater than 0, not -1 (config/service.yaml line 4)",
             "PAYMENTS_API_KEY is required, and empty counts as not set (environment PAYMENTS_API_KEY)",
             "DEBUG must be false in production (environment DEBUG)",
@@ -193,7 +210,7 @@ class TestMistakes:
         with pytest.raises(SettingsError) as caught:
             load(Two, environ={"A": "x", "B": "1"}, directory=Path("/nonexistent"))
         assert str(caught.value).startswith("1 setting is wrong:\n  A must be a valid integer")
-        with pytest.raises(SettingsError, match="^2 settings are wrong:"):
+        with pytest.raises(SettingsError, match=r"^2 settings are wrong:"):
             load(Two, environ={}, directory=Path("/nonexistent"))
 
     def test_missing_value_says_where_to_set_it(self, place: Any) -> None:
@@ -204,8 +221,10 @@ class TestMistakes:
         with pytest.raises(SettingsError) as caught:
             load(Needy, environ={}, directory=place.root)
         assert [str(mistake) for mistake in caught.value.mistakes] == [
-            "NAME is required: set it in the environment, .env or a secret file,"
-            " or name in config/service.yaml",
+            (
+                "NAME is required: set it in the environment, .env or a secret file,"
+                " or name in config/service.yaml"
+            ),
             "KEY is required: set it in the environment, .env or a secret file",
         ]
 
@@ -242,7 +261,7 @@ class TestMistakes:
 
     def test_item_of_a_list_is_counted(self, place: Any) -> None:
         class Ports(Settings):
-            ports: list[int] = []
+            ports: list[int] = Field([])
 
         with pytest.raises(SettingsError, match=r"PORTS must be a valid integer.* \(item 2\), not 1,x"):
             load(Ports, environ={"PORTS": "1,x"}, directory=place.root)
@@ -288,8 +307,10 @@ class TestAmbiguity:
         with pytest.raises(SettingsError) as caught:
             load(Twice, environ={}, directory=Path("/nonexistent"))
         assert [str(mistake) for mistake in caught.value.mistakes] == [
-            "SHARED_URL is the variable of first.url and of second.url: give all but one another name"
-            " with Variable(...) on the field or Prefix(...) on its group"
+            (
+                "SHARED_URL is the variable of first.url and of second.url: give all but one another name"
+                " with Variable(...) on the field or Prefix(...) on its group"
+            )
         ]
 
 
@@ -317,6 +338,20 @@ class TestGroups:
             bare: Bare
 
         assert load(Whole, environ={}, directory=place.root).bare.size == 1
+
+    def test_required_group_inside_one_that_is_not_there(self, place: Any) -> None:
+        class Bare(Group):
+            size: int = 1
+
+        class Outer(Group):
+            bare: Bare
+
+        class Whole(Settings):
+            outer: Outer | None = None
+
+        assert load(Whole, environ={}, directory=place.root).outer is None
+        loaded = load(Whole, environ={"OUTER_BARE_SIZE": "2"}, directory=place.root)
+        assert loaded.outer == Outer(bare=Bare(size=2))
 
     def test_settings_never_change(self, place: Any) -> None:
         settings = place.load()

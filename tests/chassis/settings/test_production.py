@@ -1,18 +1,22 @@
 """What production refuses."""
 
+import json
 import secrets
 from collections.abc import Iterable
 from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
-from pydantic import AnyUrl, Field, SecretBytes, SecretStr, model_validator
+from pydantic import AnyUrl, Field, Secret, SecretBytes, SecretStr, model_validator
 from typing_extensions import override
 
 from chassis.settings import AnyStrength, Group, Mistake, Settings, SettingsError, load, weak_secret
 
 KEY = "k3y-Zq81-vM7x-0pTw"
+
+steady = examples(deadline=None, max_examples=50)
 
 
 @pytest.mark.parametrize(
@@ -42,12 +46,19 @@ def test_weak(value: str, reason: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [KEY, "postgresql://app:s3cr@db/app", "postgresql://db/app", "sqlite:///./orders.db", "redis://:Zq81@cache"],
+    [
+        KEY,
+        "postgresql://app:s3cr@db/app",
+        "postgresql://db/app",
+        "sqlite:///./orders.db",
+        "redis://:Zq81@cache",
+    ],
 )
 def test_strong(value: str) -> None:
     assert weak_secret(value) is None
 
 
+@steady
 @given(st.binary(min_size=16, max_size=48), st.sampled_from(["hex", "url"]))
 def test_generated_secrets_are_strong(seed: bytes, form: str) -> None:
     value = secrets.token_hex(16) if form == "hex" else secrets.token_urlsafe(24)
@@ -73,6 +84,23 @@ class TestSecrets:
         assert load(Held, environ={"KEY": "hunter2"}, directory=place.root).warnings == ()
         load(Held, environ={"ENVIRONMENT": "production", "KEY": KEY}, directory=place.root)
 
+    @pytest.mark.parametrize("kind", [list[SecretStr], tuple[SecretStr, ...], dict[str, SecretStr]])
+    def test_each_of_many_is_judged(self, place: Any, kind: Any) -> None:
+        class Held(Settings):
+            keys: kind
+
+        given = {"a": KEY, "b": "hunter2"}
+        text = json.dumps(given if kind == dict[str, SecretStr] else list(given.values()))
+        assert mistakes(Held, place, KEYS=text) == [
+            "KEYS must not go to production: its value is a well-known default (environment KEYS)"
+        ]
+
+    def test_number_has_no_strength(self, place: Any) -> None:
+        class Held(Settings):
+            pin: Secret[int] = Secret(1234)
+
+        load(Held, environ={"ENVIRONMENT": "production"}, directory=place.root)
+
     def test_default_in_the_code(self, place: Any) -> None:
         class Shipped(Settings):
             key: SecretStr = SecretStr("changeme")
@@ -84,7 +112,7 @@ class TestSecrets:
     def test_optional_and_unset(self, place: Any) -> None:
         class Maybe(Settings):
             key: SecretStr | None = None
-            keys: list[SecretStr] = []
+            keys: list[SecretStr] = Field([])
 
         load(Maybe, environ={"ENVIRONMENT": "production"}, directory=place.root)
 
@@ -151,10 +179,14 @@ class TestHooks:
                     yield Mistake("NEEDED", "is never told: it is missing")
 
         assert mistakes(Whole, place, DEBUG="1", PART_SIZE="x") == [
-            "NEEDED is required: set it in the environment, .env or a secret file, or needed in"
-            " config/service.yaml",
-            "PART_SIZE must be a valid integer, unable to parse string as an integer, not x"
-            " (environment PART_SIZE)",
+            (
+                "NEEDED is required: set it in the environment, .env or a secret file, or needed in"
+                " config/service.yaml"
+            ),
+            (
+                "PART_SIZE must be a valid integer, unable to parse string as an integer, not x"
+                " (environment PART_SIZE)"
+            ),
             "DEBUG must be false (environment DEBUG)",
             "PART_RATIO is too large (default)",
         ]

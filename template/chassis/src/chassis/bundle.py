@@ -5,9 +5,9 @@ metrics, routes) with the ``Environment`` in one function. It opens nothing befo
 """
 
 from asyncio import to_thread
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypedDict, TypeVar, Unpack, cast, runtime_checkable
 
 from starlette.routing import BaseRoute
 
@@ -22,13 +22,25 @@ from chassis.service_settings import ServiceSettings
 from chassis.tracing import Tracing
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from fastapi import APIRouter
+    from httpx2 import Auth
 
     from chassis.errors import ServiceError
 
 __all__ = ["Bundle", "BundleOrderError", "Environment", "in_dependency_order"]
 
 T = TypeVar("T")
+
+
+class HttpClientOptions(TypedDict, total=False):
+    """What ``Environment.http`` passes on to the client; ``HttpClient`` says what each of them does."""
+
+    headers: Mapping[str, str]
+    auth: "Auth | tuple[str, str]"
+    propagate: bool
+    verify: "SSLContext | bool"
 
 
 @runtime_checkable
@@ -129,9 +141,11 @@ class Environment:
         """Answer exceptions of a kind as the ``ServiceError`` that ``to_error`` makes of them."""
         self.error_mappings[kind] = to_error
 
-    def http(self, target: str, base_url: str = "") -> HttpClient:
+    def http(self, target: str, base_url: str = "", **options: Unpack[HttpClientOptions]) -> HttpClient:
         """Return a client for one upstream, closed with the service; metrics and logs call it ``target``."""
-        client = HttpClient(self.settings.http_client, target=target, base_url=base_url, metrics=self.metrics)
+        client = HttpClient(
+            self.settings.http_client, target=target, base_url=base_url, metrics=self.metrics, **options
+        )
         self.lifecycle.on_close(f"http client {target}", client.close)
         return client
 

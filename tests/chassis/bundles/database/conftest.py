@@ -38,7 +38,12 @@ run(metadata)
 """
 
 AUTHORS = """
-sa.Table("authors", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(50), nullable=False))
+sa.Table(
+    "authors",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(50), nullable=False),
+)
 """
 BOOKS = """
 sa.Table(

@@ -41,7 +41,7 @@ class Gate:
         await self.open.wait()
 
 
-def notes_router(gate):
+def notes_router(gate):  # noqa: C901 - many small endpoints
     router = APIRouter()
 
     @router.get("/notes")
@@ -166,7 +166,7 @@ async def held(client, gate, *paths):
 
 async def eventually(condition):
     async with asyncio.timeout(30):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - only asking tells
             await asyncio.sleep(0.02)
 
 
@@ -179,7 +179,9 @@ async def test_success_is_committed(client):
     assert (await client.get("/notes")).json() == ["a"]
 
 
-@pytest.mark.parametrize(("then", "status"), [("http", 418), ("service", 404), ("crash", 500), ("unserializable", 500)])
+@pytest.mark.parametrize(
+    ("then", "status"), [("http", 418), ("service", 404), ("crash", 500), ("unserializable", 500)]
+)
 async def test_failure_is_rolled_back(client, database, then, status):
     assert (await client.post(f"/notes/a?then={then}")).status_code == status
     assert (await client.get("/notes")).json() == []
@@ -209,10 +211,19 @@ async def test_commit_comes_before_the_response(app, client, database):
             sent.append(database.engine.pool.checkedout())
 
     scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
-        "path": "/notes/a", "raw_path": b"/notes/a", "query_string": b"", "headers": [], "server": ("testserver", 80),
-        "client": ("127.0.0.1", 1), "root_path": "",
-    }  # fmt: skip
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/notes/a",
+        "raw_path": b"/notes/a",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [],
+        "server": ("testserver", 80),
+        "client": ("127.0.0.1", 1),
+    }
     await app(scope, receive, send)
     assert sent == [1, 0]
 
@@ -385,7 +396,7 @@ def upgrade():
     [("development", None, 200), ("staging", None, 500), ("staging", True, 200), ("development", False, 500)],
 )
 async def test_schema_is_migrated_at_start_in_development_or_where_chosen(
-    settings, migrations, gate, environment, chosen, status
+    settings, migrations, gate, *, environment, chosen, status
 ):
     migrations(first=REVISION)
     app = service(settings.model_copy(update={"migrate_on_start": chosen}), gate, environment=environment)

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -5,6 +6,8 @@ import pytest
 
 from chassis.bundles.database.__main__ import main
 from chassis.logging import unconfigure_logging
+
+ON_SQLITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 SETTINGS = """
 from chassis.bundles.database import DatabaseSettings
@@ -49,9 +52,14 @@ def package(request, tmp_path, url, migrations, monkeypatch):
     for name in ("ENVIRONMENT", "SERVICE_PACKAGE", "LOG_LEVEL"):
         monkeypatch.delenv(name, raising=False)
     yield source
-    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
-        del sys.modules[name]
+    forget(source)
     unconfigure_logging()
+
+
+def forget(package):
+    """Let the next command import the service anew."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == package.name]:
+        del sys.modules[name]
 
 
 def last_line(capsys):
@@ -65,17 +73,102 @@ def test_life_of_a_migration(package, capsys):
     written = last_line(capsys)
     assert written.endswith("_add_authors.py")
     assert main(["check"]) == 1
-    assert "the database is at None, the newest migration is" in last_line(capsys)
+    assert "the database is at base, the newest migration is" in last_line(capsys)
     assert main(["upgrade"]) == 0
     assert main(["check"]) == 0
     assert main(["downgrade", "-1"]) == 0
     assert last_line(capsys) == "the database is at base"
 
 
+@ON_SQLITE
 def test_check_finds_what_the_models_lack(package, capsys):
     main(["revision", "-m", "add authors"])
-    (package / "models.py").write_text(MODELS)
     assert main(["upgrade"]) == 0
-    # Base has no such table: the migration made one that no model knows.
+    (package / "models.py").write_text(MODELS)
+    shutil.rmtree(package / "__pycache__", ignore_errors=True)
+    forget(package)
     assert main(["check"]) == 1
     assert "remove_table" in last_line(capsys)
+
+
+@ON_SQLITE
+def test_nothing_to_write_is_said(package, capsys):
+    main(["revision", "-m", "add authors"])
+    assert main(["revision", "-m", "again"]) == 1
+    assert "nothing to write" in capsys.readouterr().err
+    assert main(["revision", "-m", "by hand", "--empty"]) == 0
+    assert last_line(capsys).endswith("_by_hand.py")
+
+
+@ON_SQLITE
+def test_branches_are_merged(package, capsys):
+    first, _ = (main(["revision", "-m", name, "--empty"]) for name in ("left", "right"))
+    assert first == 0
+    right = next(path for path in (package.parents[1] / "migrations" / "versions").glob("*_right.py"))
+    text = right.read_text().splitlines()
+    right.write_text(
+        "\n".join("down_revision = None" if line.startswith("down_revision") else line for line in text)
+    )
+    assert main(["upgrade"]) == 1
+    assert main(["merge", "-m", "both"]) == 0
+    assert main(["upgrade"]) == 0
+
+
+@ON_SQLITE
+def test_wrong_settings_are_listed(package, monkeypatch, capsys):
+    monkeypatch.setenv("DATABASE_POOL_SIZE", "many")
+    assert main(["current"]) == 2
+    assert "DATABASE_POOL_SIZE" in capsys.readouterr().err
+
+
+def test_directory_without_a_service_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SERVICE_PACKAGE", raising=False)
+    assert main(["current"]) == 2
+    assert "no service in" in capsys.readouterr().err
+
+
+@ON_SQLITE
+def test_service_without_a_database_is_told(package, capsys):
+    (package / "settings.py").write_text("from chassis.service_settings import ServiceSettings as Settings\n")
+    assert main(["current"]) == 2
+    assert "has no database" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_database_that_is_down_is_told_without_a_traceback(package, postgres, capsys):
+    postgres.stop()
+    assert main(["current"]) == 1
+    error = capsys.readouterr().err
+    assert "the database failed" in error
+    assert "Traceback" not in error
+
+
+@ON_SQLITE
+def test_failing_migration_is_told_without_a_traceback(package, capsys):
+    main(["revision", "-m", "broken", "--empty"])
+    broken = next((package.parents[1] / "migrations" / "versions").glob("*_broken.py"))
+    broken.write_text(
+        broken.read_text().replace("    pass", '    op.execute("SELECT * FROM missing_table")', 1)
+    )
+    assert main(["upgrade"]) == 1
+    assert "missing_table" in capsys.readouterr().err
+
+
+@ON_SQLITE
+def test_unknown_command_is_an_exit_code(package):
+    with pytest.raises(SystemExit) as leaving:
+        main(["dance"])
+    assert leaving.value.code == 2
+
+
+@ON_SQLITE
+def test_module_runs_as_a_command(package):
+    finished = subprocess.run(
+        [sys.executable, "-m", "chassis.bundles.database", "current"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.endswith("the database is at base\n")

@@ -29,7 +29,9 @@ def test_every_name_is_there(name):
 
 
 def test_settings_need_no_sqlalchemy():
-    finished = python("from chassis.bundles.database import DatabaseSettings; print(DatabaseSettings().pool_size)")
+    finished = python(
+        "from chassis.bundles.database import DatabaseSettings; print(DatabaseSettings().pool_size)"
+    )
     assert finished.stdout == "5\n", finished.stderr
 
 

@@ -6,11 +6,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from chassis.bundles.database.engine import MeasuredPool, migration_engine, service_engine
+from chassis.bundles.database.engine import MeasuredPool, measured_pool, migration_engine, service_engine
 from chassis.bundles.database.settings import DatabaseSettings
 
 metadata = sa.MetaData()
-authors = sa.Table("authors", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.Text))
+authors = sa.Table(
+    "authors", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.Text)
+)
 books = sa.Table(
     "books",
     metadata,
@@ -147,6 +149,8 @@ async def test_connection_without_a_pool_is_closed_after_use(settings):
     async with engine.connect() as connection:
         assert await connection.scalar(text("SELECT 1")) == 1
     assert engine.pool.status() == "NullPool"
+    with pytest.raises(TypeError, match="service_engine"):
+        measured_pool(engine)
 
 
 async def test_refused_connection_is_an_operational_error(postgres):
@@ -170,7 +174,12 @@ async def test_postgres_knows_the_service_by_name_and_cancels_long_statements(po
 
 
 @pytest.mark.parametrize(
-    "query", ["sslmode=disable", "sslmode=prefer&channel_binding=require", "channel_binding=prefer&options=-c%20work_mem%3D77kB"]
+    "query",
+    [
+        "sslmode=disable",
+        "sslmode=prefer&channel_binding=require",
+        "channel_binding=prefer&options=-c%20work_mem%3D77kB",
+    ],
 )
 async def test_url_with_options_of_libpq_works(postgres, query):
     url = postgres.create_database().replace("postgresql://", "postgres://")

@@ -57,7 +57,10 @@ def test_every_constraint_has_a_name():
 
     table = Model.metadata.tables["children"]
     assert {constraint.name for constraint in table.constraints} == {
-        "pk_children", "fk_children_parent_parents", "ck_children_age", "uq_children_name_age",
+        "pk_children",
+        "fk_children_parent_parents",
+        "ck_children_age",
+        "uq_children_name_age",
     }
     assert {index.name for index in table.indexes} == {"ix_children_name"}
 

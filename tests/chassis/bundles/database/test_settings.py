@@ -32,7 +32,8 @@ def test_url_of_another_database_is_refused_with_the_known_ones(url):
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file::memory:?cache=shared&mode=memory"]
+    "url",
+    ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file::memory:?cache=shared&mode=memory"],
 )
 def test_sqlite_in_memory_is_refused(url):
     with pytest.raises(ValidationError, match="must name a file"):
@@ -53,7 +54,11 @@ def test_refusal_does_not_show_the_url():
 def test_variables_carry_the_prefix(tmp_path):
     settings = load(
         ServiceSettings,
-        environ={"DATABASE_URL": "postgresql://h/db", "DATABASE_POOL_SIZE": "7", "DATABASE_MIGRATE_ON_START": "true"},
+        environ={
+            "DATABASE_URL": "postgresql://h/db",
+            "DATABASE_POOL_SIZE": "7",
+            "DATABASE_MIGRATE_ON_START": "true",
+        },
         directory=tmp_path,
     )
     assert settings.database.pool_size == 7
@@ -82,8 +87,15 @@ def test_production_refuses(environ, reason, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://orders:kX93-vb27-Qm@db/orders", "sqlite:////var/lib/orders/orders.db", "postgresql://db/orders"]
+    "url",
+    [
+        "postgresql://orders:kX93-vb27-Qm@db/orders",
+        "sqlite:////var/lib/orders/orders.db",
+        "postgresql://db/orders",
+    ],
 )
 def test_production_takes_what_was_chosen(url, tmp_path):
-    settings = load(ServiceSettings, environ={"ENVIRONMENT": "production", "DATABASE_URL": url}, directory=tmp_path)
+    settings = load(
+        ServiceSettings, environ={"ENVIRONMENT": "production", "DATABASE_URL": url}, directory=tmp_path
+    )
     assert settings.database.url.get_secret_value() == url

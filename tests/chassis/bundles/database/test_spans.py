@@ -44,11 +44,13 @@ async def connection(settings, provider):
         ("SELECT name FROM authors WHERE name = :name", "SELECT authors"),
         ("INSERT INTO authors VALUES (:name)", "INSERT authors"),
         ("update authors set name = :name", "UPDATE authors"),
-        ("DELETE FROM \"authors\" WHERE name = :name", "DELETE authors"),
+        ('DELETE FROM "authors" WHERE name = :name', "DELETE authors"),
         ("SELECT 1 WHERE 'x' = :name", "SELECT"),
     ],
 )
-async def test_statement_is_a_span_that_names_operation_and_table_alone(connection, exported, settings, statement, summary):
+async def test_statement_is_a_span_that_names_operation_and_table_alone(
+    connection, exported, settings, statement, summary
+):
     await connection.execute(text(statement), {"name": "hunter22"})
     span = exported.get_finished_spans()[-1]
     assert span.name == summary

@@ -1,12 +1,10 @@
 import re
 
 import pytest
-import sqlalchemy as sa
 
-from chassis.bundles.database.models import NAMING
 from chassis.bundles.database.testing import assert_models_match_migrations
 
-INIT = '''
+INIT = """
 import sqlalchemy as sa
 from alembic import op
 
@@ -25,50 +23,43 @@ def upgrade():
 
 def downgrade():
     {downgrade}
-'''
+"""
 
 
 def first(revision="0001", down=None, downgrade='op.drop_table("authors")'):
     return INIT.format(revision=revision, down=repr(down), downgrade=downgrade)
 
 
-def metadata(length=50):
-    models = sa.MetaData(naming_convention=NAMING)
-    sa.Table(
-        "authors",
-        models,
-        sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("name", sa.String(length), nullable=False),
-    )
-    return models
+def test_models_that_match_pass(settings, migrations, models):
+    migrations(models.authors, first=first())
+    assert_models_match_migrations(settings)
 
 
-def test_models_that_match_pass(settings, migrations):
-    migrations(first=first())
-    assert_models_match_migrations(settings, metadata=metadata())
-
-
-def test_difference_fails_and_says_what_to_run(settings, migrations):
-    migrations(first=first())
+def test_difference_fails_and_says_what_to_run(settings, migrations, models):
+    migrations(models.authors.replace("50", "60"), first=first())
     with pytest.raises(AssertionError, match="make migration") as failure:
-        assert_models_match_migrations(settings, metadata=metadata(length=60))
+        assert_models_match_migrations(settings)
     assert re.search(r"modify_type.*authors.*name", str(failure.value))
 
 
-def test_table_without_migration_fails(settings, migrations):
-    migrations()
-    migrations(first=first().replace("op.create_table", "(lambda *_: None)").replace('op.drop_table("authors")', "pass"))
+def test_table_without_migration_fails(settings, migrations, models):
+    migrations(
+        models.authors,
+        first=first()
+        .replace("op.create_table", "(lambda *_: None)")
+        .replace('op.drop_table("authors")', "pass"),
+    )
     with pytest.raises(AssertionError, match="add_table"):
-        assert_models_match_migrations(settings, metadata=metadata())
+        assert_models_match_migrations(settings)
 
 
-def test_downgrade_that_leaves_a_table_fails(settings, migrations):
-    migrations(first=first(downgrade="pass"))
+def test_downgrade_that_leaves_a_table_fails(settings, migrations, models):
+    migrations(models.authors, first=first(downgrade="pass"))
     with pytest.raises(AssertionError, match="leaves tables behind: authors"):
-        assert_models_match_migrations(settings, metadata=metadata())
+        assert_models_match_migrations(settings)
 
 
 def test_two_heads_fail_and_say_what_to_run(settings, migrations):
     migrations(first=first(), other=first("0002"))
     with pytest.raises(AssertionError, match="merge"):
-        assert_models_match_migrations(settings, metadata=metadata())
+        assert_models_match_migrations(settings)

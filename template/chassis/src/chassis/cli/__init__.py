@@ -2,8 +2,7 @@
 
 - ``command``: the command itself, how errors are told, and the exit codes
 - ``config``, ``doctor``, ``openapi``, ``version``: one command each
-- ``checks``: what ``doctor`` looks at
-- ``discovery``: which service a command is about
+- ``checks``, ``findings``: what ``doctor`` looks at, and how it tells
 
 Exit codes: 0 all is well, 1 something is wrong with the service or its environment, 2 the command was used
 wrongly, which includes a directory that holds no service.

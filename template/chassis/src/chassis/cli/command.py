@@ -109,7 +109,7 @@ app.add_typer(typer.Typer(callback=lambda: None), name="config", help="Show the 
 
 
 def _explain(error: Exception) -> int:
-    from chassis.cli.discovery import ServiceNotFoundError
+    from chassis.project import ServiceNotFoundError
     from chassis.settings import SettingsError
 
     if isinstance(error, ServiceNotFoundError):

@@ -7,8 +7,8 @@ from pathlib import Path
 import typer
 
 from chassis.cli.checks import installation, runtime
-from chassis.cli.discovery import find_service
 from chassis.cli.findings import Finding, Level
+from chassis.project import find_service
 
 __all__ = ["examine"]
 
@@ -34,7 +34,7 @@ def examine(directory: Path, *, online: bool, as_json: bool) -> bool:
 def _findings(directory: Path, *, online: bool) -> Iterator[Finding]:
     service = find_service(directory)
     yield from installation.python(service.root)
-    yield from installation.uv()
+    yield from installation.uv(service.root)
     yield from installation.lock(service.root)
     yield from installation.extras(service)
     yield from runtime.config_files(service.root)

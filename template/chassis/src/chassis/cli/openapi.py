@@ -9,7 +9,7 @@ import typer
 
 from chassis.app import Service
 from chassis.cli.config import find_settings
-from chassis.cli.discovery import ServiceNotFoundError, find_service, load_object
+from chassis.project import ServiceNotFoundError, find_service, load_object
 from chassis.settings import load
 
 __all__ = ["build", "show"]

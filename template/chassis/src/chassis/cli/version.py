@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from chassis import release
-from chassis.cli.discovery import ServiceNotFoundError, find_service
+from chassis.project import ServiceNotFoundError, find_service
 
 __all__ = ["show"]
 

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import inspect
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -103,22 +103,22 @@ class Probe:
 
     async def _call(self) -> str | None:
         probe = self.check.probe
+        result: object
         if inspect.iscoroutinefunction(probe):
-            result = probe()
+            result = await probe()
         else:
             # Shielded: the future must last as long as the thread does.
-            outcome = await asyncio.shield(self._in_thread(probe))
-            if isinstance(outcome, _Raised):
-                raise outcome.error
-            result = outcome
-        return await result if inspect.isawaitable(result) else result
+            result = await asyncio.shield(self._in_thread(probe))
+            if isinstance(result, _Raised):
+                raise result.error
+            if inspect.isawaitable(result):
+                result = await result
+        return None if result is None else str(result)
 
-    def _in_thread(
-        self, probe: ProbeFunction
-    ) -> "asyncio.Future[Awaitable[str | None] | str | _Raised | None]":
+    def _in_thread(self, probe: ProbeFunction) -> "asyncio.Future[object]":
         """Run a probe in a daemon thread: a pool's threads would be waited for when the process ends."""
         loop = asyncio.get_running_loop()
-        future = loop.create_future()
+        future: asyncio.Future[object] = loop.create_future()
 
         def run() -> None:
             try:

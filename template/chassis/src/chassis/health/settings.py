@@ -25,8 +25,8 @@ class HealthSettings(Group, prefix="HEALTH_"):
         95.0,
         ge=0,
         le=100,
-        description="Degraded when more of the memory limit is used, in percent; it is the container's limit, "
-        "else the machine's; 0: not checked.",
+        description="Degraded when more of the container's memory limit is used (without one: of the "
+        "machine's memory), in percent; 0: not checked.",
     )
     disk_min_free_mib: int = Field(
         100, ge=0, description="Degraded below this free disk space, in MiB; 0: not checked."

@@ -11,7 +11,6 @@ import random
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 
 from chassis import context, tracing
@@ -89,6 +88,9 @@ class HttpClient:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        # Both take long to import, and a service may have no client at all.
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
         import httpx2
 
         self.target = target

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -48,17 +48,24 @@ class _LoggerState:
     level: int
     propagate: bool
     disabled: bool
-    handlers: list[logging.Handler]
+    removed: list[logging.Handler] = field(default_factory=list)
 
     @classmethod
     def of(cls, logger: logging.Logger) -> "_LoggerState":
-        return cls(logger, logger.level, logger.propagate, logger.disabled, list(logger.handlers))
+        return cls(logger, logger.level, logger.propagate, logger.disabled)
+
+    def remove(self, handlers: list[logging.Handler]) -> None:
+        self.removed = handlers
+        for handler in handlers:
+            self.logger.removeHandler(handler)
 
     def restore(self) -> None:
+        """Put back what was changed; handlers that others added or took away since stay as they are."""
         self.logger.setLevel(self.level)
         self.logger.propagate = self.propagate
         self.logger.disabled = self.disabled
-        self.logger.handlers[:] = self.handlers
+        for handler in self.removed:
+            self.logger.addHandler(handler)
 
 
 @dataclass(slots=True)
@@ -66,6 +73,7 @@ class _Installation:
     """What ``configure_logging`` changed, for ``unconfigure_logging`` to put back."""
 
     hooks: Hooks
+    handler: logging.Handler
     loggers: list[_LoggerState]
     raise_exceptions: bool
 
@@ -103,8 +111,8 @@ def configure_logging(
         caller=choices.caller,
         enrich=enrich,
     )
-    hooks = Hooks()
-    _Installed.now = _Installation(hooks, _take_over(choices), logging.raiseExceptions)
+    hooks, handler = Hooks(), StandardHandler()
+    _Installed.now = _Installation(hooks, handler, _take_over(choices, handler), logging.raiseExceptions)
     logging.raiseExceptions = False
     hooks.install()
     configure_structlog()
@@ -120,6 +128,7 @@ def unconfigure_logging() -> None:
         return
     flush_logs()
     installed.hooks.remove()
+    logging.getLogger().removeHandler(installed.handler)
     for state in installed.loggers:
         state.restore()
     logging.raiseExceptions = installed.raise_exceptions
@@ -169,17 +178,16 @@ def _renderer(choices: Choices, target: Sink) -> Renderer:
     return render_json
 
 
-def _take_over(choices: Choices) -> list[_LoggerState]:
+def _take_over(choices: Choices, handler: logging.Handler) -> list[_LoggerState]:
     """Leave one handler, on the root logger, and set the levels; return what was there."""
     root = logging.getLogger()
     names = {*logging.root.manager.loggerDict, *QUIET, *choices.levels, _SILENCED}
     before = [_LoggerState.of(root), *(_LoggerState.of(logging.getLogger(name)) for name in sorted(names))]
     for state in before:
         is_uvicorn = state.logger.name.partition(".")[0] == "uvicorn"
-        state.logger.handlers[:] = [
-            handler for handler in state.handlers if not is_uvicorn and not _writes_to_console(handler)
-        ]
-        if is_uvicorn or state.logger.handlers != state.handlers:
+        state.remove([found for found in state.logger.handlers if is_uvicorn or _writes_to_console(found)])
+        state.logger.disabled = False
+        if is_uvicorn or state.removed:
             state.logger.propagate = True
     for name, level in QUIET.items():
         logger = logging.getLogger(name)
@@ -191,7 +199,7 @@ def _take_over(choices: Choices) -> list[_LoggerState]:
     for name, level in choices.levels.items():
         set_level(name, level)
     root.setLevel(choices.level)
-    root.addHandler(StandardHandler())
+    root.addHandler(handler)
     return before
 
 

@@ -117,8 +117,10 @@ class BoundLogger(structlog.BoundLoggerBase):
 
     def log(self, level: int | str, event: object = None, *args: object, **fields: object) -> None:
         """Log at a level given as a number or a name; a number between two levels counts as the lower one."""
-        name = level if isinstance(level, str) else level_name(level)
-        self._log(_NAMES.get(name.lower(), name.lower()), event, args, fields)
+        if isinstance(level, str):
+            self._log(_NAMES.get(level.lower(), level.lower()), event, args, fields)
+        elif self._logger.is_enabled_for(level):
+            self._log(level_name(level), event, args, fields)
 
     msg = info
     warn = warning

@@ -38,11 +38,11 @@ _NUMERIC = re.compile(r"[\d+().\-]++,?", re.ASCII)
 _LINE = re.compile(r"[^\r\n\"'<>]*+")
 _COOKIES = re.compile(r"[^\s;&\"'<>]++(?:;[ ]?[^\s;=&\"'<>]++=[^\s;&\"'<>]*+)*+")
 _SCHEME = re.compile(r"(?:bearer|basic|digest|token|apikey|negotiate|ntlm)(?:\s|\+|%20){1,4}+", re.IGNORECASE)
-_NOTHING = frozenset({"", "None", "null", "nil", "undefined"})
+_NOTHING = frozenset({"", "None", "null", "nil"})
 _COUNTS = re.compile(r"[+\-]?[0-9][0-9_.,]*+(?:[a-zA-Z%]{0,2}+)|true|false|True|False", re.ASCII)
 _QUERY_KEYS = frozenset({"key", "code", "auth", "sid"})
 _SHORTEST_QUERY_SECRET = 8
-_WORDS_BEFORE = re.compile(r"(?:[A-Za-z]+ ){1,3}\Z")
+_WORDS_BEFORE = re.compile(r"(?:[A-Za-z]{1,24} ){1,3}\Z")
 _REACH = 48
 
 

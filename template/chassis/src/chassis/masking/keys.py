@@ -80,7 +80,7 @@ TRIGGERS = tuple(
     _table(
         "account auth bearer birth card code connection contrasena cookie cred csc csrf cvc cvv dob fax iban"
         " identity insurance jwt kennwort key licen maiden mobile msisdn national otp pass phone pin pre pwd"
-        " recovery routing secret security senha sess sig social sort ssn tax tel token verification"
+        " recovery routing secret security senha sess shared sig social sort ssn tax tel token verification"
         " wachtwoord xsrf"
     )
 )

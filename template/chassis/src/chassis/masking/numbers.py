@@ -26,7 +26,7 @@ _SSN = re.compile(
     r"(?<![0-9A-Za-z\-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9A-Za-z]|-[0-9A-Za-z])"
 )
 _INTERNATIONAL = re.compile(r"(?<![0-9A-Za-z+])\+ ?[1-9](?:[ ().\-/\u00a0]{0,2}[0-9]){6,14}(?![0-9])")
-_THOUSANDS = re.compile(r"\+[0-9]{1,3}(?:[.,][0-9]{3})+")
+_THOUSANDS = re.compile(r"\+[0-9]{1,3}(?:[.,][0-9]{3})++")
 _NORTH_AMERICAN = re.compile(
     r"(?<![0-9A-Za-z.+\-])(?:1[\-. ]?)?(?:\([2-9][0-9]{2}\)[\-. ]?|[2-9][0-9]{2}[\-.])"
     r"[2-9][0-9]{2}[\-. ][0-9]{4}(?![0-9A-Za-z]|[.\-][0-9A-Za-z])"
@@ -84,6 +84,13 @@ _IBANS = (
     " MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19"
     " SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30"
 )
+# Those with digits alone after the country: without this rule many a hash would be a candidate.
+_IBANS_OF_DIGITS = (
+    "AE AT BA BE BI CR CZ DE DJ DK EE ES FI FO GL HR HU IL IS LT LY ME MN MR NO PL PT RS SD SE SI SK SO ST TL"
+    " TN VA XK"
+)
+_DIGITS_ONLY = frozenset(_IBANS_OF_DIGITS.split())
+_IBAN_GROUP = 4
 _IBAN_LENGTHS = {entry[:2]: int(entry[2:]) for entry in _IBANS.split()}
 _SHORTEST_COMPACT_PHONE = 9
 _SHORTEST_PHONE = 8
@@ -102,7 +109,10 @@ def is_card(digits: str) -> bool:
 
 def is_iban(compact: str) -> bool:
     """Tell whether this text, without spaces, is an IBAN of a known country with right check digits."""
-    if len(compact) != _IBAN_LENGTHS.get(compact[:2].upper()):
+    country = compact[:2].upper()
+    if len(compact) != _IBAN_LENGTHS.get(country) or (country in _DIGITS_ONLY and not compact[4:].isdigit()):
+        return False
+    if not (compact.isascii() and compact.isalnum()):
         return False
     return int("".join(str(int(char, 36)) for char in compact[4:] + compact[:4])) % 97 == 1
 
@@ -162,19 +172,11 @@ def _mask_ibans(text: str) -> str:
 
 
 def _take(text: str, start: int, length: int) -> tuple[int, str]:
-    """Take so many letters and digits, with at most one space or hyphen between two."""
-    taken = ""
-    separated = False
-    end = start
-    for char in text[start : start + 2 * length]:
-        if char.isascii() and char.isalnum():
-            taken += char
-            separated = False
-        elif char in " -" and not separated:
-            separated = True
-        else:
-            break
-        end += 1
-        if len(taken) == length:
-            break
-    return end, taken
+    """Take so many characters, in one piece or in groups of four with the same sign between them."""
+    sign = text[start + _IBAN_GROUP : start + _IBAN_GROUP + 1]
+    if sign not in {" ", "-"}:
+        return start + length, text[start : start + length]
+    end = start + length + (length - 1) // _IBAN_GROUP
+    groups = text[start:end].split(sign)
+    is_grouped = all(len(group) == _IBAN_GROUP for group in groups[:-1])
+    return end, "".join(groups) if is_grouped else ""

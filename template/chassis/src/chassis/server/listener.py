@@ -14,14 +14,17 @@ from uvicorn.lifespan.off import LifespanOff
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import ServerState
 
+from chassis.server.sockets import drop_handshakes
 from chassis.service_settings import ServerSettings
 
 __all__ = ["Listener", "StartupFailed"]
 
 _BACKLOG: Final = 2048  # connections that wait to be accepted; the kernel's own limit may be lower
 _LARGEST_HEAD: Final = 64 * 1024  # bytes of a request line and headers, where h11 parses them
+_TICK: Final = 1.0  # seconds between updates of the Date header
 _POLL: Final = 0.02  # seconds between looks at the connections while they finish
-_QUIET: Final = 0.1  # seconds that a connection without a request may still send one
+_FIRST: Final = 1.0  # seconds that a new connection has to send its first request
+_NEXT: Final = 0.1  # seconds that a request may be on its way on a connection that had one before
 _CANCEL: Final = 1.0  # seconds that a cancelled request may take to end
 
 
@@ -89,6 +92,7 @@ class Listener:
         self._set_date()
         self._clock = asyncio.create_task(self._tell_time(), name="date header")
         try:
+            self._socket.listen(_BACKLOG)  # uvloop would not raise what this raises
             self._server = await asyncio.get_running_loop().create_server(
                 self._connect, sock=self._socket, backlog=_BACKLOG
             )
@@ -96,24 +100,28 @@ class Listener:
             await self.close()
             raise
 
-    async def refuse(self) -> None:
+    async def refuse(self, *, last: bool) -> None:
         """Accept no more connections, except those that the kernel has already accepted for us.
 
-        To close the socket alone would reset them, and their requests with them.
+        To close the socket alone would reset them, and their requests with them. ``last`` says that no
+        process which shares the socket will go on accepting.
         """
-        if self._server is None:
+        server, self._server = self._server, None
+        if server is None:
             return
         queue = self._socket.dup()
         queue.setblocking(False)
-        self._server.close()
+        server.close()
+        if last:
+            drop_handshakes(queue)
         waiting = []
         while True:
             try:
                 waiting.append(queue.accept()[0])
-            except BlockingIOError:
-                break
-            except OSError:  # that one client has gone
+            except ConnectionError:  # that client has gone
                 continue
+            except OSError:  # the queue is empty, or this process may open no more files
+                break
         queue.close()
         loop = asyncio.get_running_loop()
         for connection in waiting:
@@ -130,11 +138,13 @@ class Listener:
         try:
             async with asyncio.timeout(limit):
                 while self._state.connections or self._state.tasks:
+                    waited = time.monotonic() - begun
                     for connection in list(self._state.connections):
-                        if _is_idle(connection) and time.monotonic() - begun < _QUIET:
-                            continue
-                        if connection not in told or _is_idle(connection):
-                            told.add(connection)
+                        idle_limit = _idle_limit(connection)
+                        if idle_limit is None and connection not in told:
+                            told.add(connection)  # it closes with its response
+                            connection.shutdown()
+                        elif idle_limit is not None and waited >= idle_limit:
                             connection.shutdown()
                     await asyncio.sleep(_POLL)
         except TimeoutError:
@@ -170,7 +180,7 @@ class Listener:
 
     async def _tell_time(self) -> None:
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(_TICK)
             self._set_date()
 
     def _set_date(self) -> None:
@@ -193,8 +203,13 @@ class _Lifespan(LifespanOn):
             await asyncio.wait({self._task})
 
 
-def _is_idle(connection: Any) -> bool:
-    """Tell whether an HTTP connection has no request; a WebSocket always counts as busy."""
+def _idle_limit(connection: Any) -> float | None:
+    """Return the seconds to wait for a request on an idle connection, or None for one that is busy.
+
+    A WebSocket is busy.
+    """
     if not hasattr(connection, "cycle"):
-        return False
-    return connection.cycle is None or connection.cycle.response_complete
+        return None
+    if connection.cycle is None:
+        return _FIRST
+    return _NEXT if connection.cycle.response_complete else None

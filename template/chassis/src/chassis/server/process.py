@@ -1,16 +1,15 @@
 """One process, several workers or the reloader."""
 
 import sys
+from collections.abc import Callable
 
 import structlog
 
 from chassis.logging import configure_logging, flush_logs
 from chassis.metrics import shared_directory
 from chassis.server.exits import FAILED
-from chassis.server.reloader import Reloader
 from chassis.server.signals import Stop
 from chassis.server.sockets import CannotListenError, Sockets, open_sockets
-from chassis.server.supervisor import Supervisor
 from chassis.server.worker import Worker
 from chassis.service_settings import ServiceSettings
 
@@ -33,9 +32,13 @@ def run(factory: str, settings: ServiceSettings) -> int:
         return FAILED
     try:
         if settings.server.reload:
-            return _with_children(Reloader(factory, settings, sockets), settings)
+            from chassis.server.reloader import Reloader
+
+            return _with_children(Reloader(factory, settings, sockets).run, settings)
         if settings.server.workers > 1:
-            return _with_children(Supervisor(factory, settings, sockets), settings)
+            from chassis.server.supervisor import Supervisor
+
+            return _with_children(Supervisor(factory, settings, sockets).run, settings)
         return _alone(factory, settings, sockets)
     finally:
         sockets.close()
@@ -46,12 +49,12 @@ def _alone(factory: str, settings: ServiceSettings, sockets: Sockets) -> int:
         return Worker(factory, settings, sockets, stop=stop, on_ready=lambda: _warn(settings)).run()
 
 
-def _with_children(parent: Reloader | Supervisor, settings: ServiceSettings) -> int:
+def _with_children(parent: Callable[[], int], settings: ServiceSettings) -> int:
     configure_logging(settings.logging, service=settings.service.name, environment=settings.environment)
     _warn(settings)
     try:
         with shared_directory(settings.metrics):
-            return parent.run()
+            return parent()
     finally:
         flush_logs()
 

@@ -57,7 +57,13 @@ class _Child:
         with Stop().installed() as stop:
             stop.request_with_parent()
             worker = Worker(
-                self._factory, self._settings, opened, stop=stop, reads_settings=True, drain_delay=0.0
+                self._factory,
+                self._settings,
+                opened,
+                stop=stop,
+                is_last=lambda: False,
+                reads_settings=True,
+                drain_delay=0.0,
             )
             code = worker.run()
         sys.exit(code)

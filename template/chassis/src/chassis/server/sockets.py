@@ -1,12 +1,20 @@
 """Opening the ports, and saying why that failed."""
 
+import ctypes
 import errno
 import socket
+import struct
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from chassis.service_settings import ServerSettings
 
-__all__ = ["CannotListenError", "Sockets", "cannot_listen", "open_sockets"]
+__all__ = ["CannotListenError", "Sockets", "cannot_listen", "drop_handshakes", "open_sockets"]
+
+_SO_ATTACH_FILTER: Final = 26
+_RETURN: Final = 0x06  # the classic BPF instruction "return constant": so many bytes of the packet are let in
 
 
 class CannotListenError(Exception):
@@ -54,6 +62,23 @@ def cannot_listen(error: OSError, host: str, port: int, variable: str) -> Cannot
         case _:
             reason = f"cannot listen on {host}, port {port}: {error.strerror or error}"
     return CannotListenError(reason)
+
+
+def drop_handshakes(listening: socket.socket) -> None:
+    """Have the kernel complete no further handshake on a listening socket, in any process that shares it.
+
+    Between the last ``accept`` and ``close`` the kernel would go on to accept connections and reset them with
+    their requests in them: a busy server loses some at each stop. A client whose packet is dropped sends it
+    again and is refused. Elsewhere than on Linux this does nothing.
+    Source: https://docs.kernel.org/networking/filter.html
+    """
+    if sys.platform != "linux":
+        return
+    instruction = ctypes.create_string_buffer(struct.pack("HBBI", _RETURN, 0, 0, 0), 8)
+    with suppress(OSError):  # a sandbox may not allow it
+        listening.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(instruction))
+        )
 
 
 def _bind(host: str, port: int, variable: str) -> socket.socket:

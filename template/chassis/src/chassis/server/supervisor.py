@@ -28,7 +28,6 @@ __all__ = ["Supervisor"]
 
 log = structlog.get_logger("chassis.server")
 
-_FAILED_STARTS: Final = 5  # in a row, after which the process gives up
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _OVERDUE: Final = 2.0  # seconds granted to workers beyond the longest stop that the settings allow
 
@@ -45,16 +44,24 @@ class Supervisor:
     """Starts workers that share the sockets, replaces those that die, and stops them together.
 
     A worker that cannot start stops everything if none has ever started: the same code and settings would
-    fail the same way. Later it is tried again, with back-off, a few times. The parent serves nothing itself.
+    fail the same way. Later it is tried again, with back-off, ``attempts`` times in a row. The parent serves
+    nothing itself.
     """
 
     def __init__(
-        self, factory: str, settings: ServiceSettings, sockets: Sockets, *, backoff: Backoff | None = None
+        self,
+        factory: str,
+        settings: ServiceSettings,
+        sockets: Sockets,
+        *,
+        backoff: Backoff | None = None,
+        attempts: int = 5,
     ) -> None:
         self._factory = factory
         self._settings = settings
         self._sockets = sockets
         self._backoff = backoff or Backoff(first=0.5, longest=10.0)
+        self._attempts = attempts
         # Spawned, not forked: a child begins with no thread, lock or loop of its parent.
         self._context = multiprocessing.get_context("spawn")
         self._children: list[_Child] = []
@@ -137,7 +144,7 @@ class Supervisor:
             log.error(
                 "worker cannot start", worker=child.number, pid=child.process.pid, exit=_exit_text(code)
             )
-            if not self._ever_ready or self._failed_starts >= _FAILED_STARTS:
+            if not self._ever_ready or self._failed_starts >= self._attempts:
                 log.critical("giving up: workers cannot start", attempts=self._failed_starts)
                 self._code = code if code > 0 else exits.FAILED
                 self._stop_all()
@@ -167,6 +174,8 @@ class Supervisor:
         # The queue of a listening socket lives as long as any process holds it open: leave nobody in it.
         self._sockets.close()
         for child in self._children:
+            with suppress(OSError):  # it has just died
+                child.link.send("stop")
             child.process.terminate()
 
     def _kill(self, event: str, code: int) -> None:
@@ -208,7 +217,9 @@ def work(factory: str, settings: ServiceSettings, sockets: Sockets, link: Connec
     with Stop(ignore_interrupt=True).installed() as stop:
         stop.request_with_parent()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        code = Worker(factory, settings, sockets, stop=stop, on_ready=ready).run()
+        # The parent says something only when it stops all workers, and ends the link when it dies.
+        worker = Worker(factory, settings, sockets, stop=stop, on_ready=ready, is_last=link.poll)
+        code = worker.run()
     sys.exit(code)
 
 

@@ -10,7 +10,7 @@ import structlog
 from uvicorn.importer import ImportFromStringError
 from uvicorn.loops.auto import auto_loop_factory
 
-from chassis.logging import flush_logs
+from chassis.logging import flush_logs, log_loop_exceptions
 from chassis.server import exits
 from chassis.server.application import Application, build
 from chassis.server.listener import Listener, StartupFailed
@@ -32,6 +32,8 @@ class Worker:
 
     A stop has this order: readiness fails; for the drain delay everything is still served; connections are
     refused while requests in flight finish; the management port closes; the application closes its resources.
+
+    ``is_last`` says, when it is asked, that no other process will go on accepting on the same sockets.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Worker:
         *,
         stop: Stop,
         on_ready: Callable[[], None] = lambda: None,
+        is_last: Callable[[], bool] = lambda: True,
         reads_settings: bool = False,
         drain_delay: float | None = None,
     ) -> None:
@@ -50,6 +53,7 @@ class Worker:
         self._sockets = sockets
         self._stop = stop
         self._on_ready = on_ready
+        self._is_last = is_last
         self._reads_settings = reads_settings
         self._drain_delay = (
             settings.lifecycle.delay(settings.environment) if drain_delay is None else drain_delay
@@ -76,6 +80,7 @@ class Worker:
 
     async def _serve(self, application: Application) -> int:
         loop = asyncio.get_running_loop()
+        log_loop_exceptions(loop)
         self._stop.attach(loop)
         server = self._settings.server
         public = Listener(application.app, self._sockets.public, server, lifespan="on")
@@ -142,7 +147,7 @@ class Worker:
         log.info("draining", delay_seconds=self._drain_delay)
         await asyncio.sleep(self._drain_delay)
 
-        await public.refuse()
+        await public.refuse(last=self._is_last())
         limit = self._settings.lifecycle.shutdown_timeout
         log.info("refusing connections", in_flight=public.in_flight)
         cut_off = await public.finish(limit)
@@ -152,7 +157,7 @@ class Worker:
             log.info("requests finished")
 
         if management is not None:
-            await management.refuse()
+            await management.refuse(last=False)  # another worker may still need it
             await management.finish(_MANAGEMENT_LIMIT)
             await management.close()
         clean = await public.close()

@@ -131,13 +131,11 @@ def _nested(catalog: Catalog, values: Mapping[Path, object]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for group in catalog.groups:
         used = any(path[: len(group.path)] == group.path for path in values)
-        parent = _parent(data, group.path)
-        if parent is not None and (used or group.expected):
-            parent[group.path[-1]] = _beginning(group, parent)
+        if used or (group.expected and _is_built(data, group.path)):
+            holder = _holder(data, group.path)
+            holder[group.path[-1]] = _beginning(group, holder)
     for path, value in values.items():
-        parent = _parent(data, path)
-        if parent is not None:
-            parent[path[-1]] = value
+        _holder(data, path)[path[-1]] = value
     return data
 
 
@@ -151,11 +149,20 @@ def _beginning(group: GroupField, parent: Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(default, name) for name in default.model_fields_set}
 
 
-def _parent(data: dict[str, Any], path: Path) -> dict[str, Any] | None:
-    parent: Any = data
+def _is_built(data: Any, path: Path) -> bool:
+    """Whether what holds the group at the path is built from the data, and not a default of the code."""
     for name in path[:-1]:
-        parent = parent.get(name) if isinstance(parent, dict) else None
-    return parent if isinstance(parent, dict) else None
+        data = data.get(name)
+        if not isinstance(data, dict):
+            return False
+    return True
+
+
+def _holder(data: Any, path: Path) -> dict[str, Any]:
+    for name in path[:-1]:
+        data = data[name]
+    holder: dict[str, Any] = data
+    return holder
 
 
 def _with_source(mistake: Mistake, catalog: Catalog, found: Layer) -> Mistake:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, cast
 from urllib.parse import unquote
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import Field, Secret, SecretBytes, SecretStr, ValidationError, create_model
 
 from chassis.settings.catalog import Catalog, GroupField, Leaf, Path
 from chassis.settings.disclosure import url_credentials
@@ -98,11 +98,20 @@ def _weakness(leaf: Leaf, value: object) -> str | None:
         return None
     if not leaf.secret:
         return weak_secret(text) if url_credentials(text := str(value)) else None
-    reveal = getattr(value, "get_secret_value", None)
-    revealed = reveal() if reveal is not None else None
-    if isinstance(revealed, bytes):
-        revealed = revealed.decode("latin-1")
-    return weak_secret(revealed) if isinstance(revealed, str) else None
+    return next(filter(None, map(weak_secret, _revealed(value))), None)
+
+
+def _revealed(value: object) -> Iterator[str]:
+    """Yield the texts of all secrets in the value; numbers have no strength to judge."""
+    if isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _revealed(item)
+    elif isinstance(value, Mapping):
+        yield from _revealed(list(value.values()))
+    elif isinstance(value, Secret | SecretStr | SecretBytes):
+        secret = value.get_secret_value()
+        if isinstance(secret, str | bytes):
+            yield secret if isinstance(secret, str) else secret.decode("latin-1")
 
 
 def _instances(

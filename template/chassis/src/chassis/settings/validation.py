@@ -47,7 +47,16 @@ def shown(leaf: Leaf, value: object) -> str:
         return rendered(value)
     if leaf.secret or (isinstance(value, str) and is_sensitive_key(leaf.path[-1])):
         return "***"
-    return rendered(value)
+    return rendered(_screened(value))
+
+
+def _screened(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {
+            name: "***" if is_sensitive_key(str(name)) and item is not None else _screened(item)
+            for name, item in value.items()
+        }
+    return [_screened(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _missing(leaf: Leaf, empty: str | None) -> Mistake:

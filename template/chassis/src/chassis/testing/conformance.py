@@ -25,6 +25,7 @@ from httpx2 import AsyncClient, Response
 from pydantic import BaseModel, SecretStr
 
 from chassis.app import Service
+from chassis.metrics import UNMATCHED
 from chassis.service_settings import ServiceSettings
 from chassis.settings import SettingsError
 from chassis.testing.captured_logs import CapturedLogs
@@ -36,7 +37,7 @@ __all__ = ["Conformance"]
 PREFIX = "/conformance-probe"
 NOWHERE = "/conformance-nowhere"
 CRASH_TEXT = "conformance-crash-text"
-UNKNOWN_PATHS = 200
+UNKNOWN_PATHS = 100
 
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
@@ -90,7 +91,7 @@ class Conformance:
         assert response.status_code == HTTPStatus.OK, response.text
         assert response.json()["status"]
 
-    async def test_a_draining_service_is_alive_and_not_ready(self, app: Service, client: AsyncClient) -> None:
+    async def test_a_draining_service_is_alive_not_ready(self, app: Service, client: AsyncClient) -> None:
         """Load balancers must turn away from it, and nobody may restart it."""
         app.environment.lifecycle.begin_drain()
         assert (await client.get("/health/ready")).status_code == HTTPStatus.SERVICE_UNAVAILABLE
@@ -222,6 +223,7 @@ class Conformance:
         """A scanner cannot fill the metrics store."""
         await client.get(NOWHERE)
         before = metrics.labels("service_requests_total", "route")
+        assert UNMATCHED in before
         for number in range(UNKNOWN_PATHS):
             await client.get(f"{NOWHERE}/{number}")
         assert metrics.labels("service_requests_total", "route") == before

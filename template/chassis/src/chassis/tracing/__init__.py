@@ -1,8 +1,8 @@
 """Traces by OpenTelemetry: off by default and then free, on by OTEL_ENABLED=true.
 
-Read in this order: `service` (the `Tracing` object), `request` (the span of a request), `traced` (the
-decorator), `current` (what is current: ids for logs, headers for calls), `pipeline` (provider, queue and
-exporters; it alone imports the SDK).
+Read in this order: `service` (`Tracing`), `request` (the span of a request), `decorator` (`traced`), then
+`current` (ids for logs, headers for calls), `pipeline` and `span_queue` (provider, exporters and the queue
+before them; only these two import the SDK).
 """
 
 from chassis.tracing.current import current_trace_ids, inject

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, MutableMapping
 
-from opentelemetry.context import Context, create_key, get_value
+from opentelemetry.context import create_key, get_value
 from opentelemetry.trace import (
     Tracer,
     format_span_id,
@@ -41,8 +41,3 @@ def inject(headers: MutableMapping[str, str]) -> None:
     """Add `traceparent` and `tracestate` (W3C Trace Context) for a call. Does nothing when off."""
     if running:
         PROPAGATOR.inject(headers)
-
-
-def base_context(tracer: Tracer) -> Context:
-    """Return the context in which a request of the tracer's application begins."""
-    return Context({TRACER_KEY: tracer})

@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
@@ -63,16 +63,18 @@ class Provider(TracerProvider):
 
     def readable(self, span: RequestSpan) -> ReadableSpan:
         """Make an SDK span of a request span, with the attributes of OpenTelemetry's HTTP conventions."""
-        attributes = _attributes(span)
         server_error = span.error_type is not None or (span.status_code or 0) >= _SERVER_ERROR
+        attributes = _attributes(span)
         if server_error:
             attributes["error.type"] = span.error_type or str(span.status_code)
+        if span.attributes:  # of the application's making: their values are checked, and their number
+            attributes = BoundedAttributes(_MAX_ATTRIBUTES, {**attributes, **span.attributes})
         return ReadableSpan(
             name=span.name or _name(span),
-            context=span.context,
+            context=span.get_span_context(),
             parent=span.parent,
             resource=self.resource,
-            attributes=BoundedAttributes(_MAX_ATTRIBUTES, {**attributes, **span.attributes}),
+            attributes=attributes,
             events=[Event(name, facts, timestamp) for name, timestamp, facts in span.events],
             links=span.links,
             kind=SpanKind.SERVER,
@@ -141,24 +143,25 @@ def _resource(settings: TracingSettings, *, service: str, version: str, environm
 
 
 def _name(span: RequestSpan) -> str:
-    method = span.request.method if span.request.method in _METHODS else "HTTP"
+    method = span.method if span.method in _METHODS else "HTTP"
     return f"{method} {span.route}" if span.route else method
 
 
-def _attributes(span: RequestSpan) -> dict[str, AnyValue]:
-    request = span.request
-    known = request.method in _METHODS
+def _attributes(span: RequestSpan) -> MutableMapping[str, AnyValue]:
     attributes: dict[str, AnyValue] = {
-        "http.request.method": request.method if known else "_OTHER",
-        "url.path": mask_text(request.path),
-        "url.scheme": request.scheme,
+        "http.request.method": span.method,
+        "url.path": mask_text(span.path),
+        "url.scheme": span.scheme,
     }
-    optional = {
-        "http.request.method_original": None if known else request.method,
-        "http.route": span.route,
-        "http.response.status_code": span.status_code,
-        "client.address": request.client,
-        "user_agent.original": request.user_agent,
-    }
-    attributes.update({name: value for name, value in optional.items() if value is not None})
+    if span.method not in _METHODS:
+        attributes["http.request.method"] = "_OTHER"
+        attributes["http.request.method_original"] = span.method
+    if span.route is not None:
+        attributes["http.route"] = span.route
+    if span.status_code is not None:
+        attributes["http.response.status_code"] = span.status_code
+    if span.client is not None:
+        attributes["client.address"] = span.client
+    if span.user_agent is not None:
+        attributes["user_agent.original"] = span.user_agent.decode("latin-1")
     return attributes

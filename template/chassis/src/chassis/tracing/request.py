@@ -1,74 +1,84 @@
-"""The span of a request: a small object, of which the exporter's thread makes an SDK span."""
+"""The span of a request: a small object, of which the exporter's thread makes an SDK span.
+
+Most requests are not sampled, so what only a sampled one needs is made when it is asked for.
+"""
 
 import time
 from collections.abc import Callable, Mapping
 from contextvars import Token
-from dataclasses import dataclass
 
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import (
+    INVALID_SPAN,
     Link,
     Span,
     SpanContext,
     Status,
     StatusCode,
-    format_span_id,
-    format_trace_id,
+    TraceFlags,
+    Tracer,
     set_span_in_context,
 )
 from opentelemetry.util.types import AnyValue, Attributes
 from typing_extensions import override
 
+from chassis.tracing.current import TRACER_KEY
 from chassis.tracing.failure import failure_attributes, type_name
 
 _MAX_EVENTS = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is known of a request when it begins."""
-
-    method: str
-    path: str
-    scheme: str
-    client: str | None
-    user_agent: str | None
+# The key under which OpenTelemetry keeps the current span, which it has no public name for.
+_SPAN_KEY = next(iter(set_span_in_context(INVALID_SPAN, Context())))
 
 
 class RequestSpan(Span):
     """The server span of one request, current from its making until `detach`.
 
-    `trace_id` and `span_id` are in hex. `end` may be called in another task than the one that made the
-    span; `detach` must be called in the same one. When the trace is not sampled only the ids matter.
+    `trace_id` and `span_id` are in hex. `end` may be called in another task than the one that made the span;
+    `detach` must be called in the same one. When the trace is not sampled only the ids matter.
     """
+
+    # What few spans need has its default here, so that making a span sets little.
+    name: str | None = None
+    status: Status | None = None
+    route: str | None = None
+    status_code: int | None = None
+    error_type: str | None = None
+    end_time: int | None = None
+    attributes: Mapping[str, AnyValue] = {}
+    events: tuple[tuple[str, int, Attributes], ...] = ()
+    links: tuple[Link, ...] = ()
+    _context: SpanContext | None = None
+    _token: Token[Context] | None = None
 
     def __init__(
         self,
-        request: Request,
-        context: SpanContext,
+        trace_id: int,
+        span_id: int,
+        flags: TraceFlags,
         *,
-        parent: SpanContext | None,
-        base: Context | None,
+        parent: SpanContext | None = None,
+        tracer: Tracer | None = None,
         finish: Callable[["RequestSpan"], None],
     ) -> None:
-        self.request = request
-        self.context = context
+        self.trace_id = f"{trace_id:032x}"
+        self.span_id = f"{span_id:016x}"
+        self.sampled = flags & TraceFlags.SAMPLED != 0
         self.parent = parent
-        self.trace_id = format_trace_id(context.trace_id)
-        self.span_id = format_span_id(context.span_id)
-        self.sampled = context.trace_flags.sampled
-        self.start_time = time.time_ns()
-        self.end_time: int | None = None
-        self.route: str | None = None
-        self.status_code: int | None = None
-        self.error_type: str | None = None
-        self.name: str | None = None
-        self.status: Status | None = None
-        self.attributes: dict[str, AnyValue] = {}
-        self.events: list[tuple[str, int, Mapping[str, AnyValue]]] = []
-        self.links: list[Link] = []
+        self._ids = trace_id, span_id, flags
         self._finish = finish
-        self._token: Token[Context] | None = None if base is None else attach(set_span_in_context(self, base))
+        if tracer is not None:
+            self._token = attach(Context({_SPAN_KEY: self, TRACER_KEY: tracer}))
+
+    def begin(
+        self, method: str, path: str, *, scheme: str, client: str | None, user_agent: bytes | None
+    ) -> None:
+        """Note what a sampled request is."""
+        self.method = method
+        self.path = path
+        self.scheme = scheme
+        self.client = client
+        self.user_agent = user_agent
+        self.start_time = time.time_ns()
 
     @override
     def end(
@@ -98,7 +108,13 @@ class RequestSpan(Span):
 
     @override
     def get_span_context(self) -> SpanContext:
-        return self.context
+        if self._context is None:
+            trace_id, span_id, flags = self._ids
+            state = None if self.parent is None else self.parent.trace_state
+            self._context = SpanContext(
+                trace_id, span_id, is_remote=False, trace_flags=flags, trace_state=state
+            )
+        return self._context
 
     @override
     def is_recording(self) -> bool:
@@ -106,23 +122,22 @@ class RequestSpan(Span):
 
     @override
     def set_attribute(self, key: str, value: AnyValue) -> None:
-        if self.is_recording():
-            self.attributes[key] = value
+        self.set_attributes({key: value})
 
     @override
     def set_attributes(self, attributes: Mapping[str, AnyValue]) -> None:
         if self.is_recording():
-            self.attributes.update(attributes)
+            self.attributes = {**self.attributes, **attributes}
 
     @override
     def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
         if self.is_recording() and len(self.events) < _MAX_EVENTS:
-            self.events.append((name, timestamp or time.time_ns(), attributes or {}))
+            self.events += ((name, timestamp or time.time_ns(), attributes),)
 
     @override
     def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
         if self.is_recording() and len(self.links) < _MAX_EVENTS:
-            self.links.append(Link(context, attributes))
+            self.links += (Link(context, attributes),)
 
     @override
     def update_name(self, name: str) -> None:

@@ -159,7 +159,7 @@ class _Failures(logging.Filter):
 
     def __init__(self, collector: str, clock: Callable[[], float]) -> None:
         super().__init__()
-        self.reason = ""
+        self.reason = "the collector did not take them"
         self._collector = mask_text(collector)
         self._clock = clock
         self._lost = 0

@@ -13,7 +13,6 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis.bundles.database.migrations import MigrationError, Migrations
-from chassis.bundles.database.models import Base
 from chassis.bundles.database.settings import DatabaseSettings
 from chassis.logging import configure_logging, flush_logs
 from chassis.project import ServiceNotFoundError, ServiceReference, find_service, load_object
@@ -84,10 +83,11 @@ def _run(options: argparse.Namespace, migrations: Migrations, service: ServiceRe
 def _check(migrations: Migrations, service: ServiceReference) -> int:
     heads, current = migrations.heads(), migrations.current()
     if (current,) != heads:
-        sys.stdout.write(f"the database is at {current}, the newest migration is {', '.join(heads)}\n")
+        newest = ", ".join(heads) or "none"
+        sys.stdout.write(f"the database is at {current or 'base'}, the newest migration is {newest}\n")
         return 1
     _import_models(service)
-    differences = migrations.differences(Base.metadata)
+    differences = migrations.differences()
     for difference in differences:
         sys.stdout.write(f"{difference}\n")
     return 1 if differences else 0

@@ -1,6 +1,7 @@
 """The bundle: what the database brings to a service."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
 from chassis.bundle import Environment
-from chassis.bundles.database.engine import MeasuredPool, service_engine
+from chassis.bundles.database.engine import measured_pool, service_engine
 from chassis.bundles.database.errors import DatabaseUnavailable, answer
 from chassis.bundles.database.metrics import DatabaseMetrics
 from chassis.bundles.database.settings import DatabaseSettings
@@ -77,10 +78,11 @@ class Database:
     async def _open(self) -> AsyncIterator[None]:
         """Be open once the database has answered and, where that is chosen, its schema is up to date."""
         if self._migrates:
-            # Alembic is loaded only where it is needed; in a thread, because it blocks.
+            # Alembic is loaded only where it is needed, and then announces each of its plugins at level info.
+            logging.getLogger("alembic").setLevel(logging.WARNING)
             from chassis.bundles.database.migrations import Migrations
 
-            await asyncio.to_thread(Migrations(self.settings).upgrade)
+            await asyncio.to_thread(Migrations(self.settings).upgrade)  # it blocks
         await self._ask()
         yield
 
@@ -89,7 +91,8 @@ class Database:
         if self._migrates and self._resource is not None and not self._resource.available:
             raise DatabaseUnavailable("The migrations have not run yet.")
         await self._ask()
-        return f"{self._pool.checkedout()} of {self._most} connections in use"
+        used = measured_pool(self.engine).checkedout()
+        return f"{used} of {self._most} connections in use"
 
     async def _ask(self) -> None:
         """Ask the database for a constant.
@@ -97,7 +100,7 @@ class Database:
         Requests that use all connections are no reason to call the database unhealthy, and the probe must not
         queue with them: then it asks over a connection of its own.
         """
-        saturated = self._pool.checkedout() >= self._most
+        saturated = measured_pool(self.engine).checkedout() >= self._most
         engine = self._spare_engine if saturated else self.engine
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
@@ -105,13 +108,6 @@ class Database:
     @cached_property
     def _spare_engine(self) -> AsyncEngine:
         return service_engine(self.settings, application=self._application, pooled=False)
-
-    @property
-    def _pool(self) -> MeasuredPool:
-        pool = self.engine.pool
-        if not isinstance(pool, MeasuredPool):
-            raise TypeError("the engine of a Database has a MeasuredPool")
-        return pool
 
     @property
     def _most(self) -> int:

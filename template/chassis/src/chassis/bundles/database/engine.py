@@ -26,7 +26,7 @@ from typing_extensions import override
 from chassis.bundles.database.errors import unreachable
 from chassis.bundles.database.settings import DatabaseSettings
 
-__all__ = ["MIGRATION_LOCK_WAIT", "MeasuredPool", "migration_engine", "service_engine"]
+__all__ = ["MIGRATION_LOCK_WAIT", "MeasuredPool", "measured_pool", "migration_engine", "service_engine"]
 
 MIGRATION_LOCK_WAIT: Final = 300.0
 """Seconds a process waits while another one migrates the same database."""
@@ -64,6 +64,17 @@ class MeasuredPool(AsyncAdaptedQueuePool):
         pool = cast("MeasuredPool", super().recreate())
         pool.on_checkout = self.on_checkout
         return pool
+
+
+def measured_pool(engine: AsyncEngine) -> MeasuredPool:
+    """Return the pool that an engine uses now: each dispose makes a new one.
+
+    Raises ``TypeError`` if it is a pool of another kind.
+    """
+    pool = engine.pool
+    if not isinstance(pool, MeasuredPool):
+        raise TypeError("this engine has no pool that is measured: make it with service_engine()")
+    return pool
 
 
 def service_engine(

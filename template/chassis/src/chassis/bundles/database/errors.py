@@ -33,7 +33,6 @@ __all__ = [
     "DatabaseTimeout",
     "DatabaseUnavailable",
     "answer",
-    "is_unavailable",
     "meaning",
     "unreachable",
 ]
@@ -144,17 +143,8 @@ def meaning(error: BaseException) -> type[ServiceError] | None:
 def _by_code(original: BaseException | None) -> type[ServiceError] | None:
     if isinstance(original, sqlite3.Error):
         return _SQLITE_CODES.get(getattr(original, "sqlite_errorcode", 0) & 0xFF)
-    sqlstate = getattr(original, "sqlstate", None)
-    if sqlstate is not None:
-        return next((kind for prefix, kind in _SQLSTATES if sqlstate.startswith(prefix)), None)
-    # asyncpg refuses a value before it is sent: no server, so no SQLSTATE.
-    return DataRejected if type(getattr(original, "__cause__", None)).__name__ == "DataError" else None
-
-
-def is_unavailable(error: BaseException) -> bool:
-    """Tell whether an error will pass when the database is back, so that trying again makes sense."""
-    kind = meaning(error)
-    return isinstance(error, OSError) or (kind is not None and issubclass(kind, Unavailable))
+    sqlstate: str = getattr(original, "sqlstate", None) or ""
+    return next((kind for prefix, kind in _SQLSTATES if sqlstate.startswith(prefix)), None)
 
 
 def unreachable(error: OSError) -> OperationalError:

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chassis.bundles.database.engine import MeasuredPool
+from chassis.bundles.database.engine import measured_pool
 from chassis.metrics import Metrics
 
 __all__ = ["DatabaseMetrics"]
@@ -64,18 +64,11 @@ class DatabaseMetrics:
 
     def watch(self, engine: AsyncEngine) -> None:
         """Measure an engine's statements, and its pool."""
-
-        def pool() -> MeasuredPool:
-            current = engine.pool  # a new one after each dispose
-            if not isinstance(current, MeasuredPool):
-                raise TypeError("only an engine with a MeasuredPool can be measured")
-            return current
-
-        pool().on_checkout = self._checked_out
-        self._size.set_function(lambda: pool().size())
-        self._active.set_function(lambda: pool().checkedout())
-        self._idle.set_function(lambda: pool().checkedin())
-        self._overflow.set_function(lambda: max(0, pool().overflow()))
+        measured_pool(engine).on_checkout = self._checked_out
+        self._size.set_function(lambda: measured_pool(engine).size())
+        self._active.set_function(lambda: measured_pool(engine).checkedout())
+        self._idle.set_function(lambda: measured_pool(engine).checkedin())
+        self._overflow.set_function(lambda: max(0, measured_pool(engine).overflow()))
         event.listen(engine.sync_engine, "before_cursor_execute", _started)
         event.listen(engine.sync_engine, "after_cursor_execute", self._finished)
         event.listen(engine.sync_engine, "handle_error", self._failed)
@@ -104,7 +97,7 @@ class DatabaseMetrics:
 
     def _observe(self, statement: str, context: Any) -> None:
         started: float | None = getattr(context, _STARTED, None)
-        if started is None:
+        if started is None:  # it failed before it was sent
             return
         seconds = perf_counter() - started
         operation = statement.lstrip()[:6].upper()

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from chassis.cli.discovery import ServiceReference
 from chassis.cli.findings import Finding, ok, problem, warning
+from chassis.project import ServiceReference
 
 __all__ = ["extras", "lock", "python", "uv"]
 
@@ -32,11 +32,11 @@ def python(root: Path) -> Iterator[Finding]:
         yield ok("python", f"{running} at {sys.executable}")
 
 
-def uv() -> Iterator[Finding]:
+def uv(root: Path) -> Iterator[Finding]:
     """Check that uv is there: the make targets use it."""
-    found = _uv()
+    found = _uv(root)
     if found is None:
-        yield warning("uv", "is not installed", "Install it: pip install uv, or https://docs.astral.sh/uv/.")
+        yield warning("uv", "is not installed", "Run make install, or see https://docs.astral.sh/uv/.")
     else:
         yield ok("uv", found)
 
@@ -46,9 +46,9 @@ def lock(root: Path) -> Iterator[Finding]:
     if not (root / "uv.lock").is_file():
         yield warning("lock", "there is no uv.lock: versions differ from machine to machine", "Run uv lock.")
         return
-    program = _uv()
+    program = _uv(root)
     if program is None:
-        yield warning("lock", "cannot be checked without uv", "Install uv.")
+        yield warning("lock", "cannot be checked without uv", "Run make install.")
         return
     command = [program, "lock", "--check", "--offline"]
     try:
@@ -80,9 +80,10 @@ def extras(service: ServiceReference) -> Iterator[Finding]:
         yield ok("bundles", ", ".join(used) or "none in use")
 
 
-def _uv() -> str | None:
-    """Return the program, also where pip put it into this environment and nobody activated that."""
-    return shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
+def _uv(root: Path) -> str | None:
+    """Return the program: on PATH, in this environment, or where ``make`` installs it."""
+    places = (None, Path(sys.executable).parent, root / ".uv" / "bin")
+    return next((found for place in places if (found := shutil.which("uv", path=place))), None)
 
 
 def _bundles(source: Path) -> set[str]:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from chassis.app import Service
 from chassis.cli.config import find_settings
-from chassis.cli.discovery import ServiceNotFoundError
 from chassis.cli.findings import Finding, ok, problem, warning
 from chassis.cli.openapi import build
 from chassis.health import CheckResult, Status
+from chassis.project import ServiceNotFoundError
 from chassis.service_settings import ServiceSettings
 from chassis.settings import Mistake, SettingsError, load
 

@@ -1,0 +1,64 @@
+"""Copier, in the one version that updates were tested with."""
+
+import importlib.metadata
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from chassis.cli.update.errors import UpdateError
+from chassis.cli.update.process import Completed, run
+
+__all__ = ["PIN", "find_uv", "render", "update"]
+
+PIN = "9.19.1"
+
+
+def render(clone: Path, commit: str, answers: Path, directory: Path, data: Mapping[str, str] | None = None) -> None:
+    """Render a version of the template anew, with the answers of a file. Raises ``UpdateError`` if it fails."""
+    command = ["copy", "--quiet", "--defaults", "--data-file", answers, "--vcs-ref", commit, *_data(data or {})]
+    done = _copier([*command, clone, directory], directory.parent)
+    if done.code != 0:
+        raise UpdateError(f"Copier could not render version {commit} of the template", output=done.output)
+
+
+def update(service: Path, commit: str, data: Mapping[str, str], *, trust: bool) -> None:
+    """Update a service that is committed. Conflicts do not fail: look for them after. Raises ``UpdateError``."""
+    command = ["update", "--quiet", "--defaults", "--skip-answered", "--conflict", "inline", "--vcs-ref", commit]
+    done = _copier([*command, *(["--trust"] if trust else []), *_data(data), "."], service)
+    if done.code != 0:
+        raise UpdateError(f"Copier could not update to version {commit}", output=done.output)
+
+
+def find_uv(service: Path) -> Path | None:
+    """Return uv: from the PATH, beside this Python, or where the Makefile of a service puts it."""
+    found = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    own = service / ".uv" / "bin" / "uv"
+    return Path(found) if found else own if own.exists() else None
+
+
+def _data(data: Mapping[str, str]) -> list[str]:
+    return [part for name, value in data.items() for part in ("--data", f"{name}={value}")]
+
+
+def _copier(arguments: Sequence[str | Path], directory: Path) -> Completed:
+    program = _program()
+    if program is None:
+        raise UpdateError(f"Copier {PIN} is needed: install uv, which fetches it, or pip install copier=={PIN}")
+    return run([*program, *arguments], directory)
+
+
+@cache
+def _program() -> tuple[str, ...] | None:
+    """Return the command: Copier of this environment or of the PATH if it is the pinned one, else uv runs it."""
+    try:
+        if importlib.metadata.version("copier") == PIN:
+            return (sys.executable, "-m", "copier")
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    installed = shutil.which("copier")
+    if installed and run([installed, "--version"], Path()).stdout.split()[-1:] == [PIN]:
+        return (installed,)
+    uv = find_uv(Path())
+    return None if uv is None else (str(uv), "tool", "run", f"copier=={PIN}")

@@ -1,0 +1,113 @@
+"""Which template-owned files of a service are no longer as they were rendered."""
+
+import difflib
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from chassis.cli.update.ownership import Owner, Ownership
+from chassis.cli.update.service import ANSWERS
+
+__all__ = ["LIBRARY", "Edit", "State", "find_edits", "heal", "left_out"]
+
+LIBRARY = "chassis/src/chassis/"
+
+
+class State(StrEnum):
+    """What was done to a file by hand. A file of the library that is missing or new changes its digest."""
+
+    EDITED = "edited"
+    ADDED = "added"
+    REMOVED = "removed"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One file, and where its change belongs."""
+
+    path: str
+    state: State
+    neighbour: str = ""
+    how: str = ""
+
+    @property
+    def is_drift(self) -> bool:
+        """Tell whether something has to be done. A file that its owner deleted stays deleted, which is fine."""
+        return self.state is not State.DELETED
+
+    def as_dict(self) -> dict[str, str]:
+        """Return it for JSON."""
+        return asdict(self)
+
+    def as_text(self) -> str:
+        """Return it as a line, with the advice on a line of its own."""
+        if self.state is State.DELETED:
+            return f"{self.path}: deleted by you (stays deleted)"
+        place = f"-> {self.neighbour}: " if self.neighbour else "-> "
+        return f"{self.path}: {self.state} by hand\n    {place}{self.how}" if self.how else f"{self.path}: {self.state}"
+
+
+def find_edits(service: Path, rendered: Path, ownership: Ownership) -> list[Edit]:
+    """Compare the template-owned files of a service with a fresh render of the version it has."""
+    return list(_edits(service, rendered, ownership))
+
+
+def heal(service: Path, rendered: Path, edits: list[Edit]) -> str:
+    """Give the edited files their rendered content again; return what that undid as a diff.
+
+    A file that the owner deleted stays deleted, except in the library.
+    """
+    undone = []
+    for edit in edits:
+        if edit.state is State.DELETED:
+            continue
+        mine, original = service / edit.path, rendered / edit.path
+        undone.append(_difference(mine, original, edit.path))
+        if edit.state is State.ADDED:
+            mine.unlink()
+            continue
+        mine.parent.mkdir(parents=True, exist_ok=True)
+        mine.unlink(missing_ok=True)
+        shutil.copy(original, mine)
+    return "\n".join(undone)
+
+
+def left_out(path: Path) -> bool:
+    """Tell whether a file, relative to the library, is one that the digest leaves out: caches and hidden files."""
+    return path.suffix == ".pyc" or any(part == "__pycache__" or part.startswith(".") for part in path.parts)
+
+
+def _edits(service: Path, rendered: Path, ownership: Ownership) -> Iterator[Edit]:
+    originals = {file.relative_to(rendered).as_posix(): file for file in sorted(rendered.rglob("*")) if file.is_file()}
+    for path, original in originals.items():
+        # The answers are what the render was made from: nothing can be told by comparing them.
+        if path == ANSWERS or ownership.owner(path) is not Owner.TEMPLATE:
+            continue
+        mine = service / path
+        if not mine.is_file():
+            yield _edit(path, State.REMOVED if path.startswith(LIBRARY) else State.DELETED, ownership)
+        elif mine.read_bytes() != original.read_bytes():
+            yield _edit(path, State.EDITED, ownership)
+    library = service / LIBRARY
+    for file in sorted(library.rglob("*")):
+        path = file.relative_to(service).as_posix()
+        if file.is_file() and path not in originals and not left_out(file.relative_to(library)):
+            yield _edit(path, State.ADDED, ownership)
+
+
+def _edit(path: str, state: State, ownership: Ownership) -> Edit:
+    rule = ownership.rule(path)
+    return Edit(path, state, rule.neighbour, rule.how) if rule else Edit(path, state)
+
+
+def _difference(mine: Path, original: Path, path: str) -> str:
+    texts = []
+    for file in (mine, original):
+        try:
+            texts.append(file.read_text(encoding="utf-8").splitlines() if file.is_file() else [])
+        except ValueError:
+            return f"{path}: a binary file"
+    return "\n".join(difflib.unified_diff(*texts, f"yours/{path}", f"restored/{path}", lineterm=""))

@@ -1,0 +1,30 @@
+"""Git, as far as an update needs it. Its hooks never run: they are meant for people."""
+
+import os
+from pathlib import Path
+
+from chassis.cli.update.errors import UpdateError
+from chassis.cli.update.process import Completed, run
+
+__all__ = ["attempt", "git", "lines"]
+
+
+def git(directory: Path, *arguments: str | Path, text: str = "") -> str:
+    """Return what git prints. Raises ``UpdateError`` if it fails."""
+    done = attempt(directory, *arguments, text=text)
+    if done.code != 0:
+        raise UpdateError(f"git {arguments[0]} failed", output=done.output)
+    return done.stdout
+
+
+def lines(directory: Path, *arguments: str | Path) -> list[str]:
+    """Return the parts of what git prints with ``-z``: paths of any name, none quoted."""
+    return [part for part in git(directory, *arguments).split("\0") if part]
+
+
+def attempt(directory: Path, *arguments: str | Path, text: str = "") -> Completed:
+    """Run git and leave it to the caller what a failure means. Raises ``UpdateError`` without git."""
+    try:
+        return run(["git", "-c", f"core.hooksPath={os.devnull}", *arguments], directory, text=text)
+    except FileNotFoundError as error:
+        raise UpdateError("git is not installed: install it and run this again") from error

@@ -1,0 +1,85 @@
+"""The service that is updated: where it lies, and what it was rendered from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from chassis.cli.update.errors import UpdateError
+from chassis.cli.update.git import attempt, git, lines
+
+__all__ = ["ANSWERS", "Service", "find", "read_answers", "require_clean"]
+
+ANSWERS = ".copier-answers.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A rendered service in a git repository, alone or in a folder of it.
+
+    ``source`` and ``commit`` are the template and the version of it that the answers name.
+    """
+
+    root: Path
+    repository: Path
+    answers: Mapping[str, Any]
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """The service's place in the repository; ``.`` if it has one of its own."""
+        return PurePosixPath(self.root.relative_to(self.repository).as_posix())
+
+    @property
+    def source(self) -> str:
+        """Address of the template."""
+        return str(self.answers["_src_path"])
+
+    @property
+    def commit(self) -> str:
+        """What the service was rendered from, as git describes it."""
+        return str(self.answers["_commit"])
+
+
+def find(directory: Path) -> Service:
+    """Return the service that a directory lies in. Raises ``UpdateError`` if there is none to update."""
+    start = directory.resolve()
+    root = next((folder for folder in (start, *start.parents) if (folder / ANSWERS).is_file()), None)
+    if root is None:
+        raise UpdateError(
+            f"no {ANSWERS} in {start} or above: run this in a rendered service; if the file was removed, restore it"
+        )
+    answers = read_answers(root)
+    top = attempt(root, "rev-parse", "--show-toplevel")
+    if top.code != 0:
+        raise UpdateError(f"{root} is in no git repository: git init && git add --all && git commit --message Begin")
+    if attempt(root, "rev-parse", "--verify", "--quiet", "HEAD").code != 0:
+        raise UpdateError("nothing is committed yet: git add --all && git commit --message Begin")
+    if attempt(root, "ls-files", "--error-unmatch", ANSWERS).code != 0:
+        raise UpdateError(f"{ANSWERS} is not in git: git add --force {ANSWERS} && git commit")
+    return Service(root, Path(top.stdout.removesuffix("\n")), answers)
+
+
+def read_answers(root: Path) -> Mapping[str, Any]:
+    """Return the recorded answers. Raises ``UpdateError`` if they name no template."""
+    file = root / ANSWERS
+    try:
+        answers = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UpdateError(f"{file} cannot be read ({error}): restore it with git") from error
+    if not isinstance(answers, dict) or not answers.get("_src_path") or not answers.get("_commit"):
+        raise UpdateError(f"{file} names no template (_src_path and _commit): restore it with git")
+    return answers
+
+
+def require_clean(service: Service) -> None:
+    """Raise ``UpdateError`` if something in the service is not committed. What git ignores does not count."""
+    entries = lines(service.root, "status", "--porcelain", "-z", "--untracked-files=all", "--", ".")
+    if entries:
+        files = tuple(entry[3:] for entry in entries if entry[2:3] == " ")
+        raise UpdateError(
+            "not everything is committed: commit these files, ignore or remove them, and run this again", files=files
+        )
+    if git(service.root, "var", "GIT_COMMITTER_IDENT") == "":  # raises where git knows no name to commit under
+        raise UpdateError("git knows no name to commit under: git config user.name and user.email")

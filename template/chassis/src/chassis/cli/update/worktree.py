@@ -1,0 +1,119 @@
+"""A second tree of the repository, in which everything happens until it is known to be good."""
+
+import contextlib
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from chassis.cli.update.git import attempt, git, lines
+from chassis.cli.update.service import Service
+
+__all__ = ["Worktree", "checked_out", "open_worktree"]
+
+PREFIX = "chassis-update-"
+# Locked while its update runs. The lock goes with the process, however that ends, so a free one tells what is left over.
+LOCK = ".running"
+
+
+@dataclass(slots=True)
+class Worktree:
+    """The second tree. ``scratch`` is a folder beside it; both go when the update ends, unless ``keep`` is called."""
+
+    top: Path
+    root: Path
+    scratch: Path
+    base: str
+    kept: bool = False
+
+    def commit(self, message: str) -> None:
+        """Commit everything, however little it is."""
+        git(self.top, "add", "--all")
+        arguments = ("--quiet", "--allow-empty", "--no-verify", "--cleanup=whitespace", "--file=-")
+        git(self.top, "commit", *arguments, text=message)
+
+    def head(self) -> str:
+        """Return the commit that the tree is at."""
+        return git(self.top, "rev-parse", "HEAD").strip()
+
+    def step_back(self, commit: str) -> None:
+        """Forget the commits since one, not their content. Git's own way refuses while something is unmerged."""
+        git(self.top, "update-ref", "--no-deref", "HEAD", commit)
+
+    def publish(self, branch: str) -> None:
+        """Give the commits a branch: the only thing that the service's repository sees of all this."""
+        git(self.top, "branch", "--", branch, "HEAD")
+
+    def keep(self, branch: str) -> None:
+        """Leave the tree, unmerged as it is, on a branch, to be finished by hand."""
+        self.publish(branch)
+        git(self.top, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
+        self.kept = True
+
+
+@contextlib.contextmanager
+def open_worktree(service: Service) -> Iterator[Worktree]:
+    """Check out what is committed into a temporary folder. What an update that was killed left there goes first."""
+    _remove_left_over(service.repository)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+    # The name of the repository's own folder, for tools that take theirs from it.
+    top = folder / (service.repository.name or "service")
+    tree = Worktree(
+        top=top,
+        root=top / service.folder,
+        scratch=folder / ".scratch",
+        base=git(service.repository, "rev-parse", "HEAD").strip(),
+    )
+    lock = _lock(folder / LOCK)
+    try:
+        tree.scratch.mkdir()
+        git(service.repository, "worktree", "add", "--quiet", "--detach", tree.top, tree.base)
+        yield tree
+    finally:
+        if tree.kept:
+            shutil.rmtree(tree.scratch, ignore_errors=True)
+            (folder / LOCK).unlink()
+        else:
+            _remove(service.repository, tree.top)
+        lock.close()
+
+
+def checked_out(repository: Path, branch: str) -> Path | None:
+    """Return the tree that a branch is checked out in."""
+    for entry in git(repository, "worktree", "list", "--porcelain", "-z").split("\0\0"):
+        fields = entry.split("\0")
+        if f"branch refs/heads/{branch}" in fields:
+            return Path(fields[0].removeprefix("worktree "))
+    return None
+
+
+def _remove_left_over(repository: Path) -> None:
+    """Remove the trees of updates that were killed: those with a lock that nobody holds."""
+    for field in lines(repository, "worktree", "list", "--porcelain", "-z"):
+        tree = Path(field.removeprefix("worktree "))
+        if not field.startswith("worktree ") or not tree.parent.name.startswith(PREFIX):
+            continue
+        with contextlib.suppress(FileNotFoundError, BlockingIOError):
+            _lock(tree.parent / LOCK, create=False).close()
+            _remove(repository, tree)
+    git(repository, "worktree", "prune")
+
+
+def _remove(repository: Path, tree: Path) -> None:
+    attempt(repository, "worktree", "remove", "--force", "--force", tree)
+    shutil.rmtree(tree.parent, ignore_errors=True)
+    git(repository, "worktree", "prune")
+
+
+def _lock(file: Path, *, create: bool = True) -> TextIO:
+    """Lock a file. Raises ``BlockingIOError`` while another process holds it."""
+    opened = file.open("w" if create else "r+", encoding="utf-8")
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        opened.close()
+        raise
+    return opened

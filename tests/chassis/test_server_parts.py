@@ -1,0 +1,423 @@
+"""The parts of the server, inside the test's process."""
+
+import asyncio
+import signal
+import socket
+import sys
+import types
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+from structlog.testing import capture_logs
+
+from chassis.server import listener as listener_module
+from chassis.server import main, run
+from chassis.server.listener import Listener, StartupFailed
+from chassis.server.reloader import watched
+from chassis.server.signals import Stop
+from chassis.server.sockets import CannotListenError, Sockets, cannot_listen, open_sockets
+from chassis.server.supervisor import _exit_text
+from chassis.server.worker import Worker
+from chassis.service_settings import ServerSettings, ServiceSettings
+from chassis.settings import Mistake, SettingsError
+
+LOOPBACK = ServerSettings(host="127.0.0.1", port=0)
+
+
+# -- ports
+
+
+def test_a_port_in_use_is_one_sentence(capsys):
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        code = run("never:imported", ServiceSettings(server=ServerSettings(port=port)))
+    assert code == 1
+    assert capsys.readouterr().err == (
+        f"port {port} is in use: stop the process that listens there, or set PORT\n"
+    )
+
+
+def test_a_management_port_in_use_closes_the_other_port_too(capsys):
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        code = run("never:imported", ServiceSettings(server=ServerSettings(port=0, management_port=port)))
+    assert code == 1
+    assert capsys.readouterr().err == (
+        f"port {port} is in use: stop the process that listens there, or set MANAGEMENT_PORT\n"
+    )
+
+
+def test_an_unknown_host_names_the_setting():
+    with pytest.raises(CannotListenError, match="host name 'no such host' is not known here: set HOST"):
+        open_sockets(ServerSettings(host="no such host", port=0))
+
+
+def test_a_foreign_address_names_the_setting():
+    with pytest.raises(CannotListenError, match=r"192\.0\.2\.1 is no address of this machine: set HOST"):
+        open_sockets(ServerSettings(host="192.0.2.1", port=0))
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            PermissionError(13, "Permission denied"),
+            "port 80 needs more rights: set PORT to a port above 1023",
+        ),
+        (OSError(24, "Too many open files"), "cannot listen on localhost, port 80: Too many open files"),
+        (OSError("odd"), "cannot listen on localhost, port 80: odd"),
+    ],
+)
+def test_other_errors_are_one_sentence(error, sentence):
+    assert str(cannot_listen(error, "localhost", 80, "PORT")) == sentence
+
+
+def test_both_ports_are_opened_and_closed():
+    with closing(open_sockets(ServerSettings(host="localhost", port=0))) as sockets:
+        assert sockets.management is None
+    sockets = open_sockets(LOOPBACK)
+    both = Sockets(sockets.public, sockets.public.dup())
+    both.close()
+    assert both.public.fileno() == both.management.fileno() == -1
+
+
+# -- settings and factories
+
+
+@pytest.fixture
+def factory(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], str]:
+    """Return a function that gives a factory a name to import it by."""
+
+    def named(create: Callable[..., Any]) -> str:
+        module = types.ModuleType("faulty")
+        module.create_app = create
+        monkeypatch.setitem(sys.modules, "faulty", module)
+        return "faulty:create_app"
+
+    return named
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def create_app(settings: object = None) -> object:
+        raise error
+
+    return create_app
+
+
+LOCAL = ServiceSettings(server=LOOPBACK)
+
+
+def test_a_mistake_that_the_factory_finds_is_listed(factory, capsys):
+    error = SettingsError([Mistake("SHOP_KEY", "must be set"), Mistake("SHOP_URL", "must be a URL")])
+    assert run(factory(raising(error)), LOCAL) == 78
+    assert (
+        capsys.readouterr().err == "2 settings are wrong:\n  SHOP_KEY must be set\n  SHOP_URL must be a URL\n"
+    )
+
+
+def test_a_factory_that_raises_is_logged_with_its_traceback(factory):
+    error = ZeroDivisionError("a bug")
+    with capture_logs() as logs:
+        assert run(factory(raising(error)), LOCAL) == 1
+    (line,) = logs
+    assert (line["event"], line["log_level"]) == ("the service cannot be built", "critical")
+    assert line["exc_info"]
+
+
+def test_a_factory_that_does_not_exist_is_one_sentence(capsys):
+    assert run("no_such_module:create_app", LOCAL) == 1
+    assert capsys.readouterr().err == 'Could not import module "no_such_module".\n'
+
+
+def test_a_port_that_is_taken_while_the_service_starts_is_one_sentence(factory, capsys):
+    sockets = open_sockets(LOOPBACK)
+    host, port = sockets.public.getsockname()
+    settings = ServiceSettings(server=ServerSettings(host=host, port=port))
+    with closing(sockets), closing(socket.socket()) as rival:
+        rival.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        rival.bind((host, port))  # possible, because the other socket does not listen yet
+        rival.listen()
+        worker = Worker(factory(lambda _: Starlette()), settings, sockets, stop=Stop())
+        assert worker.run() == 1
+    assert capsys.readouterr().err.startswith(f"port {port} is in use: ")
+
+
+def test_wrong_settings_are_listed_together(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "many")
+    monkeypatch.setenv("WORKERS", "set by the option")
+    assert main("never:imported", ServiceSettings, ["--workers", "0"]) == 78
+    message = capsys.readouterr().err
+    assert message.startswith("2 settings are wrong:\n")
+    assert "PORT" in message
+    assert "WORKERS" in message
+
+
+# -- signals
+
+
+@pytest.fixture
+def stop() -> Iterator[Stop]:
+    with Stop().installed() as installed:
+        yield installed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_the_loop_runs_is_remembered(stop, number):
+    signal.raise_signal(number)
+
+    async def wait() -> None:
+        stop.attach(asyncio.get_running_loop())
+        async with asyncio.timeout(5):
+            await stop.wait_requested()
+
+    asyncio.run(wait())
+    assert not stop.forced
+
+
+@pytest.mark.parametrize(
+    ("numbers", "forced"),
+    [
+        ([signal.SIGINT, signal.SIGINT], True),
+        ([signal.SIGINT, signal.SIGTERM], False),
+        ([signal.SIGTERM, signal.SIGINT], False),
+        ([signal.SIGTERM, signal.SIGTERM], False),
+    ],
+)
+def test_only_a_second_interrupt_forces(stop, numbers, forced):
+    for number in numbers:
+        signal.raise_signal(number)
+    assert stop.requested
+    assert stop.forced is forced
+
+
+def test_a_worker_ignores_interrupts():
+    with Stop(ignore_interrupt=True).installed() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert not stop.requested
+
+
+def test_the_handlers_of_before_are_put_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with Stop().installed():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+async def test_a_signal_after_the_loop_has_closed_does_no_harm(stop):
+    loop = asyncio.new_event_loop()
+    stop.attach(loop)
+    loop.close()
+    signal.raise_signal(signal.SIGTERM)
+    assert stop.requested
+
+
+# -- one socket
+
+
+class Site:
+    """A listener with an application whose requests the test holds."""
+
+    def __init__(self) -> None:
+        self.socket = open_sockets(LOOPBACK).public
+        self.arrived, self.release = asyncio.Event(), asyncio.Event()
+        app = Starlette(
+            routes=[
+                Route("/", self.home),
+                Route("/hold", self.hold),
+                WebSocketRoute("/socket", self.websocket),
+            ]
+        )
+        self.listener = Listener(app, self.socket, LOOPBACK, lifespan="on")
+        self.address: tuple[str, int] = self.socket.getsockname()
+
+    async def home(self, request: object) -> PlainTextResponse:
+        return PlainTextResponse("home")
+
+    async def hold(self, request: object) -> PlainTextResponse:
+        self.arrived.set()
+        await self.release.wait()
+        return PlainTextResponse("released")
+
+    async def websocket(self, websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive()
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self.address)
+
+
+def request(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nhost: site\r\n\r\n".encode()
+
+
+async def response(reader: asyncio.StreamReader) -> tuple[str, str]:
+    """Return the head and the body of one response."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    length = next(line for line in head.splitlines() if line.startswith("content-length"))
+    return head, (await reader.readexactly(int(length.partition(":")[2]))).decode()
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    opened = Site()
+    await opened.listener.open()
+    async with asyncio.timeout(20):
+        yield opened
+    opened.release.set()
+    await opened.listener.refuse(last=True)
+    await opened.listener.finish(1)
+    await opened.listener.close()
+    opened.socket.close()
+
+
+async def test_a_connection_that_the_kernel_has_accepted_is_served_after_the_refusal(site):
+    client = socket.create_connection(site.address)  # no await: the loop has not seen it
+    await site.listener.refuse(last=True)
+    finished = asyncio.create_task(site.listener.finish(10))
+    reader, writer = await asyncio.open_connection(sock=client)
+    writer.write(request("/"))
+    assert (await response(reader))[1] == "home"
+    writer.close()
+    assert await finished == 0
+
+
+async def test_after_the_refusal_there_is_nobody_to_connect_to(site):
+    await site.listener.refuse(last=True)
+    with pytest.raises(ConnectionRefusedError):
+        await site.connect()
+    await site.listener.refuse(last=True)  # again: nothing happens
+    assert await site.listener.finish(1) == 0
+
+
+async def test_a_request_in_flight_is_told_to_close_its_connection(site):
+    reader, writer = await site.connect()
+    writer.write(request("/hold"))
+    await site.arrived.wait()
+    assert site.listener.in_flight == 1
+    await site.listener.refuse(last=True)
+    finished = asyncio.create_task(site.listener.finish(10))
+    await asyncio.sleep(0)
+    site.release.set()
+    head, body = await response(reader)
+    assert body == "released"
+    assert "connection: close" in head
+    assert await finished == 0
+    writer.close()
+
+
+async def test_idle_connections_are_closed(site, monkeypatch):
+    monkeypatch.setattr(listener_module, "_FIRST", 0.05)
+    used_reader, used = await site.connect()
+    used.write(request("/"))
+    await response(used_reader)
+    new_reader, new = await site.connect()
+    await site.listener.refuse(last=True)
+    assert await site.listener.finish(10) == 0
+    assert await used_reader.read() == await new_reader.read() == b""
+    used.close()
+    new.close()
+
+
+async def test_requests_that_do_not_finish_are_cut_off_and_counted(site):
+    _, writer = await site.connect()
+    writer.write(request("/hold"))
+    await site.arrived.wait()
+    await site.listener.refuse(last=True)
+    assert await site.listener.finish(0.05) == 1
+    assert site.listener.in_flight == 0
+    writer.close()
+
+
+async def test_a_websocket_is_told_that_the_service_restarts(site):
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import ConnectionClosedError
+
+    host, port = site.address
+    async with connect(f"ws://{host}:{port}/socket", proxy=None) as websocket:
+        await site.listener.refuse(last=True)
+        finished = asyncio.create_task(site.listener.finish(10))
+        with pytest.raises(ConnectionClosedError) as closed:
+            await websocket.recv()
+        assert closed.value.rcvd.code == 1012
+    assert await finished == 0
+
+
+async def test_the_date_goes_on_while_requests_finish(monkeypatch):
+    told, ticked = [], asyncio.Event()
+
+    def date(usegmt: bool) -> str:
+        told.append(len(told))
+        ticked.set()
+        return f"tick {told[-1]}"
+
+    monkeypatch.setattr(listener_module, "_TICK", 0.001)
+    monkeypatch.setattr(listener_module, "formatdate", date)
+    site = Site()
+    await site.listener.open()
+    reader, writer = await site.connect()
+    await site.listener.refuse(last=True)
+    finished = asyncio.create_task(site.listener.finish(10))
+    refused_at = told[-1]
+    ticked.clear()
+    await ticked.wait()
+    writer.write(request("/"))
+    head, _ = await response(reader)
+    assert int(head.partition("date: tick ")[2].split()[0]) > refused_at
+    writer.close()
+    await finished
+    await site.listener.close()
+
+
+async def test_an_application_that_does_not_start_is_no_listener():
+    @asynccontextmanager
+    async def lifespan(app: object) -> AsyncIterator[None]:
+        raise ConnectionError("away")
+        yield
+
+    with closing(open_sockets(LOOPBACK)) as sockets, pytest.raises(StartupFailed):
+        await Listener(Starlette(lifespan=lifespan), sockets.public, LOOPBACK, lifespan="on").open()
+
+
+async def test_a_listener_that_never_opened_can_be_closed():
+    with closing(open_sockets(LOOPBACK)) as sockets:
+        idle = Listener(Starlette(), sockets.public, LOOPBACK, lifespan="off")
+        await idle.refuse(last=True)
+        assert await idle.close()
+
+
+def test_the_address_of_a_listener_is_a_url():
+    with closing(socket.socket(socket.AF_INET6)) as sock:
+        sock.bind(("::1", 0))
+        port = sock.getsockname()[1]
+        assert Listener(Starlette(), sock, LOOPBACK, lifespan="off").address == f"http://[::1]:{port}"
+
+
+# -- children
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [(0, "code 0"), (78, "code 78"), (-9, "SIGKILL"), (-1000, "signal 1000")]
+)
+def test_how_a_child_ended_in_words(code, text):
+    assert _exit_text(code) == text
+
+
+def test_the_reloader_watches_the_service_the_chassis_and_the_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "orders").mkdir()
+    (tmp_path / "orders" / "__init__.py").touch()
+    (tmp_path / "single_file.py").touch()
+    chassis = Path(listener_module.__file__).parents[1]
+    assert watched("orders.app:create_app") == [chassis, tmp_path / "orders"]
+    (tmp_path / "config").mkdir()
+    assert watched("single_file:create_app") == [chassis, tmp_path, Path("config")]
+    assert watched("no_such_module:create_app") == [chassis, Path("config")]

@@ -1,0 +1,65 @@
+"""Two renders get an environment of their own, locked and installed as a person would, by make alone."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+KEPT = ("HOME", "LANG", "TMPDIR", "PIP_CONFIG_FILE", "SSL_CERT_FILE", "UV_CACHE_DIR", "UV_CONFIG_FILE")
+
+
+@pytest.fixture
+def make() -> Callable[..., str]:
+    """Run make targets in a service as in a fresh shell; returns what they print."""
+
+    def made(service: Path, *targets: str, path: str = os.defpath) -> str:
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        done = subprocess.run(
+            ["make", f"PYTHON={sys.executable}", *targets],
+            cwd=service,
+            env=kept | {"PATH": path},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return made
+
+
+@pytest.mark.timeout(400)
+def test_a_service_installs_uv_locks_checks_and_tests_itself(
+    render: Callable[..., Path], make: Callable[..., str]
+) -> None:
+    service = render(bundles=["database"])
+    make(service, "lock", "check", "test")
+    assert (service / ".uv" / "bin" / "uv").exists()
+    locked = {package["name"] for package in tomllib.loads((service / "uv.lock").read_text())["package"]}
+    assert {"vendored-chassis", "sqlalchemy", "alembic", "example-service"} <= locked
+    migrated = make(service, "migrate")
+    assert "0001" in migrated
+    assert "the database is at" in migrated
+    before = (service / "src" / "example_service" / "app.py").read_bytes()
+    make(service, "fmt")
+    assert (service / "src" / "example_service" / "app.py").read_bytes() == before
+
+
+@pytest.mark.timeout(400)
+def test_a_service_takes_uv_from_the_path_and_installs_only_what_it_needs(
+    render: Callable[..., Path], make: Callable[..., str], tmp_path: Path
+) -> None:
+    service = render(service_name="Orders", ci="none", deployment="none")
+    (tmp_path / "uv").symlink_to(Path(sys.executable).parent / "uv")
+    make(service, "lock", "test", path=f"{tmp_path}{os.pathsep}{os.defpath}")
+    assert not (service / ".uv").exists()
+    installed = {
+        found.name.partition("-")[0] for found in service.glob(".venv/lib/*/site-packages/*.dist-info")
+    }
+    assert "orders" in installed
+    assert not {"sqlalchemy", "alembic", "asyncpg"} & installed
+    assert (service / ".venv" / "bin" / "orders").exists()
