@@ -3,14 +3,13 @@
 PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
-export PORT ONCE
 .PHONY: help demo test fmt clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.tools ## Render a service, run it on PORT, show one request; ONCE=1 stops after that
-	@$(BIN)/python hooks/demo.py
+	@PORT="$(PORT)" ONCE="$(ONCE)" $(BIN)/python hooks/demo.py
 
 test: $(if $(FRESH),.venv/.fresh,.venv/.all) ## Check everything; FRESH=1 with the newest packages
 	@$(BIN)/python hooks/checks.py
@@ -38,4 +37,4 @@ clean: ## Remove what the targets made
 .venv/.fresh:
 	@echo "Installing the newest packages ..."
 	@$(PYTHON) hooks/environment.py all --fresh
-	@touch .venv/.tools .venv/.all
+	@rm -f .venv/.tools .venv/.all

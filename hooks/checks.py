@@ -4,6 +4,7 @@ Each step prints one line, its output only when it fails; pytest prints its own 
 the tests, as pytest recorded them.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from xml.etree import ElementTree as ET
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "build" / "tests.xml"
 
+MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
 BIN = Path(sys.executable).parent
 STEPS: dict[str, list[Path | str]] = {
     "format": [BIN / "ruff", "format", "--check", "."],
@@ -47,6 +49,8 @@ def run(number: int, name: str) -> bool:
         STEPS[name],
         check=False,
         cwd=ROOT,
+        # What this make was told is not meant for the makes that tests start.
+        env={name: value for name, value in os.environ.items() if name not in MAKE},
         capture_output=not shown,
         text=True,
     )

@@ -99,3 +99,20 @@ def test_every_target_that_the_documents_name_exists(in_memory: Path) -> None:
             r"^    make ([a-z ]+?)(?:\s+#.*)?$", document.read_text(encoding="utf-8"), re.MULTILINE
         )
         assert {word for line in named for word in line.split()} <= targets
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/tutorial/first-service.md", "docs/how-to/start-a-service.md"]
+)
+def test_every_link_of_a_document_leads_somewhere(document: str) -> None:
+    file = ROOT / document
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", file.read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (file.parent / link).exists()] == []
+
+
+def test_every_question_is_explained() -> None:
+    guide = (ROOT / "docs" / "how-to" / "start-a-service.md").read_text(encoding="utf-8")
+    questions = re.findall(r"^([a-z]\w+):$", (ROOT / "copier.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert questions
+    assert [question for question in questions if f"`{question}`" not in guide] == []

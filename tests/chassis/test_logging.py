@@ -577,6 +577,7 @@ def test_a_lock_held_at_the_fork_does_not_stop_the_child() -> None:
         """
 import os, threading
 from chassis.logging import StreamSink
+StreamSink()
 sink = StreamSink()
 held = threading.Event()
 release = threading.Event()
@@ -757,6 +758,38 @@ def test_rich_without_the_package_falls_back_to_json(
     assert logs.events[1]["event"] == "yes"
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_rich_has_colours_on_a_terminal_alone(terminal: bool) -> None:
+    class Stream(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    unconfigure_logging()
+    stream = Stream()
+    configure_logging(
+        LoggingSettings(format="rich"), service="s", environment="production", sink=StreamSink(stream)
+    )
+    get_logger("a").info("made")
+    unconfigure_logging()
+    assert "made" in stream.getvalue()
+    assert bool(COLOUR.search(stream.getvalue())) == terminal
+
+
+def test_rich_that_cannot_be_used_falls_back_to_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Odd(io.StringIO):
+        def isatty(self) -> bool:
+            raise OSError("no terminal")
+
+    unconfigure_logging()
+    stream = Odd()
+    configure_logging(
+        LoggingSettings(format="rich"), service="s", environment="production", sink=StreamSink(stream)
+    )
+    unconfigure_logging()
+    event = json.loads(stream.getvalue())
+    assert (event["variable"], event["used"]) == ("LOG_FORMAT", "json")
+
+
 def test_a_closed_standard_output_falls_back_to_standard_error() -> None:
     done = run_python(
         "import sys, structlog\nsys.stdout.close()\n" + CONFIGURED + "get_logger('a').info('yes')"
@@ -843,7 +876,7 @@ nasty = st.text(
 
 @pytest.mark.parametrize("form", RENDERERS)
 @given(texts=st.tuples(nasty, nasty, nasty, nasty, nasty))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_no_text_starts_a_line_or_moves_the_cursor(form: str, texts: tuple[str, str, str, str, str]) -> None:
     event, key, value, logger, request_id = texts
     sink = Lines()
@@ -860,7 +893,7 @@ def test_no_text_starts_a_line_or_moves_the_cursor(form: str, texts: tuple[str, 
 
 @pytest.mark.parametrize("form", ["console", "rich", "rich without colour"])
 @given(message=nasty)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_every_line_of_a_traceback_is_indented(form: str, message: str) -> None:
     sink = Lines()
     try:
@@ -902,7 +935,7 @@ objects = st.recursive(
 
 @pytest.mark.parametrize("form", RENDERERS)
 @given(event=objects, value=objects)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_any_object_can_be_logged(form: str, event: object, value: object) -> None:
     sink = Lines()
     Pipeline(sink, render=RENDERERS[form]).emit("a", "info", event, {"value": value})
@@ -912,8 +945,34 @@ def test_any_object_can_be_logged(form: str, event: object, value: object) -> No
 
 
 @given(objects)
+@settings(deadline=None)
 def test_the_json_form_takes_any_object_by_itself(value: object) -> None:
     assert isinstance(json.loads(render_json({"value": value})), dict)
+
+
+def test_the_json_form_names_an_object_whose_repr_fails() -> None:
+    assert json.loads(render_json({"x": Broken()})) == {"x": "<Broken whose repr raised RuntimeError>"}
+
+
+def test_code_without_a_caller_is_told_so() -> None:
+    assert (
+        run_python(
+            """
+import inspect
+from chassis.logging import pipeline
+pipeline.is_internal = lambda frame: True
+print(pipeline.find_caller())
+"""
+        ).stdout
+        == "{'file': '?', 'line': 0, 'function': '?'}\n"
+    )
+
+
+def test_json_stays_the_same_text_when_it_is_escaped() -> None:
+    text = "a\u2028b\x7fc\U000e0041d\u202ee"
+    line = render_json({"t": text})
+    assert line.isascii()
+    assert json.loads(line) == {"t": text}
 
 
 def test_a_circle_in_an_event_is_named() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
@@ -186,6 +186,27 @@ def test_own_keys_are_added_in_any_spelling() -> None:
     assert masker.value("employee", SECRET) == SECRET
 
 
+def test_signs_alone_are_no_name() -> None:
+    assert not is_sensitive_key("--__")
+    assert MASKER.value("", "x") == "x"
+
+
+def test_more_names_than_are_remembered_are_still_judged() -> None:
+    masker = Masker()
+    for number in range(5000):
+        assert masker.event({f"field{number}x": 1, f"x{number}_password": 1}) == {
+            f"field{number}x": 1,
+            f"x{number}_password": "***",
+        }
+    assert masker.is_sensitive_key("password" * 100)
+    assert masker.event({"x" * 300: "y"}) == {"x" * 300: "y"}
+
+
+def test_an_element_that_is_no_secret_survives() -> None:
+    text = "<name>bob</name><tokens>12</tokens><password> </password>"
+    assert MASKER.text(text) == text
+
+
 def test_dataclasses_and_models_are_masked_in_their_repr() -> None:
     assert SECRET not in str(MASKER.value("user", User("ann", SECRET)))
     shown = str(
@@ -296,7 +317,7 @@ def test_default_functions_do_not_mask_plain_text() -> None:
 def test_a_secret_across_the_cut_of_a_long_text_does_not_leak(secret: str) -> None:
     part = secret[len(secret) // 3 : len(secret) // 3 * 2]
     for place in (LONGEST_TEXT, LONGEST_TEXT + 4096):
-        for shift in range(0, len(secret), max(1, len(secret) // 8)):
+        for shift in range(0, len(secret), max(1, len(secret) // 4)):
             text = "x " * ((place - shift) // 2) + secret + " y" * 5000
             masked = MASKER.text(text)
             assert part not in masked
@@ -322,6 +343,7 @@ def test_a_private_key_in_a_text_that_is_cut_does_not_leak() -> None:
         max_leaves=20,
     )
 )
+@settings(deadline=None)
 def test_masking_never_raises_and_gives_plain_values(value: object) -> None:
     def is_plain(found: object) -> bool:
         if isinstance(found, dict):
@@ -334,11 +356,13 @@ def test_masking_never_raises_and_gives_plain_values(value: object) -> None:
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_masking_any_text_never_raises(text: str) -> None:
     assert isinstance(Masker(mask_ips=True).all_rules(text), str)
 
 
 @given(st.text(st.characters(codec="ascii", exclude_characters="\"'\\`"), min_size=8))
+@settings(deadline=None)
 def test_a_quoted_password_is_hidden_whatever_it_is(password: str) -> None:
     masked = MASKER.text(f'{{"password": "{password}", "next": 1}}')
     assert masked.startswith('{"password": "')
@@ -347,12 +371,14 @@ def test_a_quoted_password_is_hidden_whatever_it_is(password: str) -> None:
 
 
 @given(st.from_regex(r"[A-Za-z0-9!$%^*_+|~.\-]{12,40}", fullmatch=True))
+@settings(deadline=None)
 def test_a_plain_password_is_hidden_whatever_it_is(password: str) -> None:
     for text in (f"password={password} next", f"?password={password}&x=1", f"db://u:{password}@h/x"):
         assert password[2:-2] not in MASKER.text(text)
 
 
 @given(st.integers(0, 10**11 - 1), st.sampled_from(["4000", "5100", "2221", "6011", "3528"]))
+@settings(deadline=None)
 def test_a_right_check_digit_makes_a_card_and_a_wrong_one_does_not(body: int, prefix: str) -> None:
     digits = f"{prefix}{body:011d}"
     cards = [digits + str(check) for check in range(10) if is_card(digits + str(check))]

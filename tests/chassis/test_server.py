@@ -20,7 +20,7 @@ import pytest
 PATIENCE = 30.0  # seconds until a test gives up waiting; none of them asserts a time
 
 SHOP = """
-import asyncio, os, pathlib, sys
+import asyncio, os, pathlib, time
 from types import SimpleNamespace
 
 import structlog
@@ -58,6 +58,8 @@ class Shop:
         if once:
             lifecycle.on_start("once", lambda: pathlib.Path(once).touch(exist_ok=False))
         lifecycle.on_drain("mark", lambda: log.info("drain announced"))
+        if os.environ.get("BLOCK_DRAIN"):
+            lifecycle.on_drain("block", lambda: time.sleep(600))
         lifecycle.on_close("mark", lambda: log.info("closing"))
 
         async def lifespan(app):
@@ -573,6 +575,14 @@ def test_a_second_ctrl_c_kills_the_workers(start):
     process.wait_for("drain announced", 2)
     os.killpg(process.popen.pid, signal.SIGINT)
     assert process.exit_code() == 130
+
+
+def test_a_worker_that_does_not_stop_is_killed(start):
+    process = start(WORKERS=2, DRAIN_DELAY=0, SHUTDOWN_TIMEOUT=0.1, CLOSE_TIMEOUT=0.1, BLOCK_DRAIN=1)
+    process.wait_for("worker ready", 2)
+    process.signal(signal.SIGTERM)
+    assert process.exit_code() == 1
+    assert len(process.events("worker does not stop")) == 2
 
 
 def test_workers_drain_when_their_parent_dies(start):

@@ -147,20 +147,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as it would be committed now, in a repository of its own."""
-    folder = tmp_path_factory.mktemp("template")
-    listed = git(
-        ROOT,
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "-z",
-        "copier.yml",
-        "questions",
-        "template",
-    )
+    return snapshot(tmp_path_factory.mktemp("template"), leave_out="\0")
+
+
+@pytest.fixture(scope="session")
+def slim_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template without the modules of the library: the same for all answers, and most of the work."""
+    return snapshot(tmp_path_factory.mktemp("slim"), leave_out="template/chassis/src/")
+
+
+def snapshot(folder: Path, leave_out: str) -> Path:
+    """Copy what git would commit, and commit it as version 0.1.0."""
+    sources = ("copier.yml", "questions", "template")
+    listed = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z", *sources)
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
+        if (ROOT / name).is_file() and not name.startswith(leave_out):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     commit(folder)
@@ -169,16 +170,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Render the template with these answers and the defaults; returns the folder.
-
-    The library is the same for all answers and most of the work: ``library=False`` leaves it out.
-    """
+def render(
+    template: Path, slim_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """Render the template with these answers and the defaults; returns the folder."""
 
     def rendered(*, library: bool = True, **answers: Any) -> Path:
         folder = tmp_path_factory.mktemp("rendered") / "service"
-        left_out = () if library else ("/chassis",)
-        copier.run_copy(str(template), folder, data=answers, exclude=left_out, defaults=True, quiet=True)
+        source = template if library else slim_template
+        copier.run_copy(str(source), folder, data=answers, defaults=True, quiet=True)
         return folder
 
     return rendered

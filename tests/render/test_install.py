@@ -1,12 +1,17 @@
 """Two renders get an environment of their own, locked and installed as a person would, by make alone."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import httpx2
 import pytest
 
 KEPT = ("HOME", "LANG", "TMPDIR", "PIP_CONFIG_FILE", "SSL_CERT_FILE", "UV_CACHE_DIR", "UV_CONFIG_FILE")
@@ -63,3 +68,30 @@ def test_a_service_takes_uv_from_the_path_and_installs_only_what_it_needs(
     assert "orders" in installed
     assert not {"sqlalchemy", "alembic", "asyncpg"} & installed
     assert (service / ".venv" / "bin" / "orders").exists()
+    assert_make_run_serves(service, f"{tmp_path}{os.pathsep}{os.defpath}")
+
+
+def assert_make_run_serves(service: Path, path: str) -> None:
+    """Start the service by make on a port of the environment, and end it as Ctrl-C does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        ["make", "run"],
+        cwd=service,
+        env={"HOME": os.environ.get("HOME", "/"), "PATH": path, "PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            with suppress(httpx2.TransportError):
+                assert httpx2.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
+                return
+            time.sleep(0.1)
+        pytest.fail("make run never served")
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)

@@ -180,6 +180,14 @@ def test_make_reads_the_makefile_and_lists_every_target(service: Path) -> None:
     subprocess.run(["make", "--dry-run", *runnable], cwd=service, check=True, capture_output=True)
 
 
+def test_a_target_of_yours_joins_the_others(render: Callable[..., Path]) -> None:
+    service = render(library=False)
+    (service / "service.mk").write_text("hello: ## Say hello\n\t@echo hello from ours\n", encoding="utf-8")
+    for target, expected in (("hello", "hello from ours"), ("help", "make hello")):
+        done = subprocess.run(["make", target], cwd=service, check=True, capture_output=True, text=True)
+        assert expected in done.stdout
+
+
 def test_the_dockerfile_copies_what_exists_and_labels_hold_the_answers(
     answer_set: str, service: Path, own_files: Files, answers_of: AnswersOf
 ) -> None:

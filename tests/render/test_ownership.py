@@ -35,10 +35,10 @@ MARK = "# edited by the owner\n"
 
 
 @pytest.fixture(scope="module")
-def changed_template(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def changed_template(slim_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A template whose next version changes every file."""
     folder = tmp_path_factory.mktemp("changed") / "template"
-    git(template, "clone", "--quiet", str(template), str(folder))
+    git(slim_template, "clone", "--quiet", str(slim_template), str(folder))
     for file in (folder / "template").rglob("*"):
         if (
             file.is_file()
@@ -134,10 +134,10 @@ def test_nothing_is_left_unmerged(renewed: tuple[str, Path]) -> None:
     assert list(service.rglob("*.rej")) == []
 
 
-def test_every_rendered_file_is_in_one_class(template: Path, render: Callable[..., Path]) -> None:
-    skipped = yaml.safe_load((template / "copier.yml").read_text(encoding="utf-8"))["_skip_if_exists"]
+def test_every_rendered_file_is_in_one_class(slim_template: Path, render: Callable[..., Path]) -> None:
+    skipped = yaml.safe_load((slim_template / "copier.yml").read_text(encoding="utf-8"))["_skip_if_exists"]
     for answers in ({}, {"bundles": ["database"], "ci": "gitlab", "deployment": "compose"}):
-        service = render(**answers)
+        service = render(library=False, **answers)
         for file in texts(service):
             path = "/" + file.relative_to(service).as_posix()
             first = file.read_text(encoding="utf-8").partition("\n")[0]
@@ -175,14 +175,14 @@ def test_overlays_arrive_when_kubernetes_is_chosen_later(changed_template: Path,
     assert (folder / "deploy" / "kubernetes" / "overlays" / "staging" / "kustomization.yaml").exists()
 
 
-def test_a_copy_over_nothing_warns_of_nothing(template: Path, tmp_path: Path) -> None:
+def test_a_copy_over_nothing_warns_of_nothing(slim_template: Path, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        copier.run_copy(str(template), tmp_path / "new", defaults=True, quiet=True)
+        copier.run_copy(str(slim_template), tmp_path / "new", defaults=True, quiet=True)
 
 
-def test_a_copy_asks_for_no_trust(template: Path) -> None:
-    settings: dict[str, Any] = yaml.safe_load((template / "copier.yml").read_text(encoding="utf-8"))
+def test_a_copy_asks_for_no_trust(slim_template: Path) -> None:
+    settings: dict[str, Any] = yaml.safe_load((slim_template / "copier.yml").read_text(encoding="utf-8"))
     assert not {"_tasks", "_jinja_extensions"} & settings.keys()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chassis.masking import Masker
@@ -56,6 +56,7 @@ def test_what_is_no_secret_survives(text: str) -> None:
 
 
 @given(st.lists(st.tuples(glue, fragments, glue), max_size=4), st.booleans())
+@settings(deadline=None)
 def test_the_quick_look_misses_nothing_that_the_rules_find(
     parts: list[tuple[str, str, str]], mask_ips: bool
 ) -> None:
@@ -65,12 +66,14 @@ def test_the_quick_look_misses_nothing_that_the_rules_find(
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
+@settings(deadline=None)
 def test_the_quick_look_misses_nothing_in_any_text(text: str) -> None:
     masker = Masker(mask_ips=True)
     assert masker.is_suspect(text) or masker.all_rules(text) == text
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_the_quick_look_misses_nothing_in_pieces_of_secrets(data: st.DataObject) -> None:
     text = data.draw(fragments)
     start = data.draw(st.integers(0, len(text)))
@@ -90,3 +93,15 @@ def test_false_positives_stay_below_the_documented_rates() -> None:
     measured = measure_masking.rates(samples=2_000)
     assert documented.keys() == measured.keys()
     assert {kind: rate for kind, rate in measured.items() if rate > documented[kind]} == {}
+
+
+@given(
+    st.lists(st.tuples(glue, fragments, glue) | st.just(("", "", "")), max_size=3), st.integers(), st.floats()
+)
+@settings(deadline=None)
+def test_an_event_is_masked_as_its_fields_are(
+    parts: list[tuple[str, str, str]], number: int, fraction: float
+) -> None:
+    event: dict[str, object] = {f"field_{index}": "".join(part) for index, part in enumerate(parts)}
+    event |= {"number": number, "fraction": fraction, "flag": True, "none": None}
+    assert MASKER.event(event) == {key: MASKER.value(key, value) for key, value in event.items()}

@@ -93,6 +93,10 @@ class PostgresServer:
         self._taken.append(url)
         return url
 
+    def over_socket(self, url: str) -> str:
+        """Return the URL of the same database that goes through the server's Unix socket."""
+        return f"postgresql://service@/{url.rpartition('/')[2]}?host={self._directory}&port={self.port}"
+
     def release_databases(self) -> None:
         """Let the next test have the databases of this one."""
         self._free += self._taken

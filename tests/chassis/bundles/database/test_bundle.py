@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 import pytest
 import sqlalchemy as sa
 from fastapi import APIRouter, BackgroundTasks, HTTPException, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -61,6 +61,8 @@ def notes_router(gate):  # noqa: C901 - many small endpoints
                 raise RuntimeError("boom")
             case "unserializable":
                 return object()
+            case "returned":
+                return JSONResponse({}, status_code=400)
             case "wait":
                 await gate.pass_through()
         return value
@@ -186,6 +188,11 @@ async def test_failure_is_rolled_back(client, database, then, status):
     assert (await client.post(f"/notes/a?then={then}")).status_code == status
     assert (await client.get("/notes")).json() == []
     assert database.engine.pool.checkedout() == 0
+
+
+async def test_error_response_that_is_returned_commits(client):
+    assert (await client.post("/notes/a?then=returned")).status_code == 400
+    assert (await client.get("/notes")).json() == ["a"]
 
 
 async def test_cancelled_request_is_rolled_back_and_gives_its_connection_back(client, gate, database):

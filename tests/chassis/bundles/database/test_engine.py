@@ -190,6 +190,13 @@ async def test_url_with_options_of_libpq_works(postgres, query):
     await engine.dispose()
 
 
+async def test_url_may_name_a_unix_socket(postgres):
+    engine = service_engine(DatabaseSettings(url=postgres.over_socket(postgres.create_database())))
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT inet_server_addr()")) is None
+    await engine.dispose()
+
+
 async def test_statement_timeout_does_not_end_a_migration(postgres):
     engine = migration_engine(DatabaseSettings(url=postgres.create_database(), statement_timeout=0.01))
     async with engine.connect() as connection:

@@ -283,3 +283,25 @@ async def test_migration_gives_up_on_a_lock_that_is_never_freed(
     monkeypatch.setattr("chassis.bundles.database.migrations.MIGRATION_LOCK_WAIT", 0.0)
     with pytest.raises(MigrationError, match="for too long"):
         await asyncio.to_thread(Migrations(settings).upgrade)
+
+
+@ONLY_POSTGRESQL
+def test_index_is_built_without_a_lock_outside_the_transaction(settings, migrations):
+    body = """with op.get_context().autocommit_block():
+        op.create_index("ix_authors_name", "authors", ["name"], postgresql_concurrently=True)"""
+    migrations(first=FIRST, second=second(body))
+    Migrations(settings).upgrade()
+    assert (
+        scalar(settings, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_authors_name'::regclass")
+        is True
+    )
+    assert Migrations(settings).current() == "0002"
+
+
+def test_further_arguments_of_run_reach_alembic(settings, migrations, models):
+    directory = migrations(models.authors)
+    env = directory / "env.py"
+    env.write_text(env.read_text().replace("run(metadata)", 'run(metadata, version_table="versions")'))
+    Migrations(settings).revision("add authors")
+    Migrations(settings).upgrade()
+    assert "versions" in tables(settings)

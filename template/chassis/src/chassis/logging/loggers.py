@@ -178,10 +178,12 @@ class StandardHandler(logging.Handler):
     @override
     def handle(self, record: logging.LogRecord) -> bool:
         """Log a record. The sink has its own lock, so none is held while fields are masked."""
-        if not self.filter(record):
-            return False
-        self.emit(record)
-        return True
+        passed: object = self.filter(record)
+        if passed:
+            self.emit(
+                passed if isinstance(passed, logging.LogRecord) else record
+            )  # 3.12: filters replace records
+        return bool(passed)
 
     @override
     def emit(self, record: logging.LogRecord) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from math import isfinite
 from pathlib import PurePath
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from chassis.masking import assignments, numbers, tokens
@@ -24,6 +24,8 @@ MOST_ITEMS: Final = 1_000
 """Items of one container that are kept."""
 
 _OVERLAP = 4_096
+_LONGEST_NAME = 64
+_MOST_NAMES = 4_096
 _MOST_VALUES = 10_000
 # RFC 5321 without quoted local parts, with internationalised ones (RFC 6531); %40 is @ in a URL.
 _EMAIL = re.compile(r"(?<![\w.%+*\-])(?P<local>[\w.%+\-]++)@(?P<domain>[\w\-]++(?:\.[\w\-]++)++)")
@@ -51,6 +53,7 @@ class Masker:
     def __init__(self, *, mask_ips: bool = False, sensitive_keys: Iterable[str] = ()) -> None:
         self._keys = Keys(sensitive_keys)
         self._mask_ips = mask_ips
+        self._harmless: set[str] = set()
         trigger = rf"{numbers.TRIGGER}|{tokens.TRIGGER}|(?<=@)" + (
             f"|{numbers.ADDRESS_TRIGGER}" if mask_ips else ""
         )
@@ -67,12 +70,16 @@ class Masker:
 
     def is_suspect(self, text: str) -> bool:
         """Tell quickly whether a text may hold anything to mask; False is certain, True is not."""
-        if self._trigger.search(text) is not None or any(literal in text for literal in tokens.LITERALS):
+        if self._trigger.search(text) is not None or "%40" in text:
             return True
+        for literal in tokens.LITERALS:
+            if literal in text:
+                return True
         lower = text.lower()
-        if any(literal in lower for literal in tokens.LOWER_LITERALS) or "%40" in text:
-            return True
-        return any(sign in lower for sign in assignments.SIGNS) and (
+        for literal in tokens.LOWER_LITERALS:
+            if literal in lower:
+                return True
+        return assignments.SIGN.search(lower) is not None and (
             self._names.search(lower) is not None or "://" in text
         )
 
@@ -92,12 +99,44 @@ class Masker:
 
     def event(self, event: Mapping[str, object]) -> dict[str, object]:
         """Mask all fields of an event, names included."""
+        if self._is_clean(event):
+            return dict(event)
         walk = _Walk()
         return {self.text(key): self._field(key, value, walk) for key, value in event.items()}
 
     def is_sensitive_key(self, key: str) -> bool:
         """Tell whether text under this key is masked whatever it is."""
         return self._keys.secrecy(key) is not Secrecy.NONE
+
+    def _is_clean(self, event: Mapping[str, object]) -> bool:
+        """Tell quickly whether an event of plain values under harmless names holds nothing to mask."""
+        texts = []
+        for key, value in event.items():
+            if key not in self._harmless and not self._learn(key):
+                return False
+            kind = type(value)
+            if kind is str:
+                texts.append(cast("str", value))
+            elif kind is int:
+                if not -_SMALLEST_NUMBER_MASKED < cast("int", value) < _SMALLEST_NUMBER_MASKED:
+                    return False
+            elif kind is float:
+                if not isfinite(cast("float", value)):
+                    return False
+            elif value is not None and kind is not bool:
+                return False
+        # What makes one text suspect makes all together suspect: the look has no negative condition.
+        text = "\n".join(texts)
+        return len(text) <= LONGEST_TEXT and not self.is_suspect(text)
+
+    def _learn(self, key: str) -> bool:
+        """Remember a name that is harmless and clean; at most 4096 of them, and no long ones."""
+        if len(key) > _LONGEST_NAME or self._keys.secrecy(key) is not Secrecy.NONE or self.text(key) != key:
+            return False
+        if len(self._harmless) >= _MOST_NAMES:
+            self._harmless.clear()
+        self._harmless.add(key)
+        return True
 
     def _field(self, key: str, value: object, walk: _Walk) -> object:
         secrecy = self._keys.secrecy(key)

@@ -29,7 +29,7 @@ __all__ = ["Supervisor"]
 log = structlog.get_logger("chassis.server")
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-_OVERDUE: Final = 2.0  # seconds granted to workers beyond the longest stop that the settings allow
+_OVERDUE: Final = 1.0  # seconds granted to workers beyond the longest stop that the settings allow
 
 
 @dataclass(slots=True)

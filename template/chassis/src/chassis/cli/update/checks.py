@@ -1,4 +1,4 @@
-"""What Copier leaves for a person to decide. It says nothing of it itself: its exit code is 0 all the same."""
+"""What Copier leaves for a person to decide; its exit code is 0 all the same."""
 
 from pathlib import Path
 

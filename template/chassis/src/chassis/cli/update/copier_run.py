@@ -15,18 +15,20 @@ __all__ = ["PIN", "find_uv", "render", "update"]
 PIN = "9.19.1"
 
 
-def render(clone: Path, commit: str, answers: Path, directory: Path, data: Mapping[str, str] | None = None) -> None:
-    """Render a version of the template anew, with the answers of a file. Raises ``UpdateError`` if it fails."""
-    command = ["copy", "--quiet", "--defaults", "--data-file", answers, "--vcs-ref", commit, *_data(data or {})]
-    done = _copier([*command, clone, directory], directory.parent)
+def render(clone: Path, commit: str, answers: Path, directory: Path) -> None:
+    """Render a version of the template anew, with the answers in a file. Raises ``UpdateError``."""
+    options = ("--quiet", "--defaults", "--data-file", answers, "--vcs-ref", commit)
+    done = _copier(["copy", *options, clone, directory], directory.parent)
     if done.code != 0:
         raise UpdateError(f"Copier could not render version {commit} of the template", output=done.output)
 
 
 def update(service: Path, commit: str, data: Mapping[str, str], *, trust: bool) -> None:
-    """Update a service that is committed. Conflicts do not fail: look for them after. Raises ``UpdateError``."""
-    command = ["update", "--quiet", "--defaults", "--skip-answered", "--conflict", "inline", "--vcs-ref", commit]
-    done = _copier([*command, *(["--trust"] if trust else []), *_data(data), "."], service)
+    """Update a service. Conflicts are no failure here: look for them after. Raises ``UpdateError``."""
+    options = ["--quiet", "--defaults", "--skip-answered", "--conflict", "inline", "--vcs-ref", commit]
+    options += ["--trust"] if trust else []
+    options += [part for name, value in data.items() for part in ("--data", f"{name}={value}")]
+    done = _copier(["update", *options, "."], service)
     if done.code != 0:
         raise UpdateError(f"Copier could not update to version {commit}", output=done.output)
 
@@ -38,20 +40,18 @@ def find_uv(service: Path) -> Path | None:
     return Path(found) if found else own if own.exists() else None
 
 
-def _data(data: Mapping[str, str]) -> list[str]:
-    return [part for name, value in data.items() for part in ("--data", f"{name}={value}")]
-
-
 def _copier(arguments: Sequence[str | Path], directory: Path) -> Completed:
     program = _program()
     if program is None:
-        raise UpdateError(f"Copier {PIN} is needed: install uv, which fetches it, or pip install copier=={PIN}")
+        raise UpdateError(
+            f"Copier {PIN} is needed: install uv, which fetches it, or pip install copier=={PIN}"
+        )
     return run([*program, *arguments], directory)
 
 
 @cache
 def _program() -> tuple[str, ...] | None:
-    """Return the command: Copier of this environment or of the PATH if it is the pinned one, else uv runs it."""
+    """Return the command: the Copier that is installed if it is the pinned one, else by uv."""
     try:
         if importlib.metadata.version("copier") == PIN:
             return (sys.executable, "-m", "copier")

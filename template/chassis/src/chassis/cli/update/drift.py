@@ -2,7 +2,7 @@
 
 import difflib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from chassis.cli.update.ownership import Owner, Ownership
 from chassis.cli.update.service import ANSWERS
 
-__all__ = ["LIBRARY", "Edit", "State", "find_edits", "heal", "left_out"]
+__all__ = ["LIBRARY", "Edit", "State", "find_edits", "heal", "left_out", "with_advice"]
 
 LIBRARY = "chassis/src/chassis/"
 
@@ -35,7 +35,7 @@ class Edit:
 
     @property
     def is_drift(self) -> bool:
-        """Tell whether something has to be done. A file that its owner deleted stays deleted, which is fine."""
+        """Tell whether something has to be done. A file that its owner deleted stays deleted."""
         return self.state is not State.DELETED
 
     def as_dict(self) -> dict[str, str]:
@@ -47,7 +47,11 @@ class Edit:
         if self.state is State.DELETED:
             return f"{self.path}: deleted by you (stays deleted)"
         place = f"-> {self.neighbour}: " if self.neighbour else "-> "
-        return f"{self.path}: {self.state} by hand\n    {place}{self.how}" if self.how else f"{self.path}: {self.state}"
+        return (
+            f"{self.path}: {self.state} by hand\n    {place}{self.how}"
+            if self.how
+            else f"{self.path}: {self.state}"
+        )
 
 
 def find_edits(service: Path, rendered: Path, ownership: Ownership) -> list[Edit]:
@@ -75,13 +79,21 @@ def heal(service: Path, rendered: Path, edits: list[Edit]) -> str:
     return "\n".join(undone)
 
 
+def with_advice(changes: Mapping[str, State], service: Path) -> tuple[Edit, ...]:
+    """Return changes of the library with what the service's own statement advises."""
+    ownership = Ownership.read(service)
+    return tuple(_edit(path, state, ownership) for path, state in changes.items())
+
+
 def left_out(path: Path) -> bool:
-    """Tell whether a file, relative to the library, is one that the digest leaves out: caches and hidden files."""
+    """Tell whether the digest leaves a file of the library out, as it does with caches and hidden files."""
     return path.suffix == ".pyc" or any(part == "__pycache__" or part.startswith(".") for part in path.parts)
 
 
 def _edits(service: Path, rendered: Path, ownership: Ownership) -> Iterator[Edit]:
-    originals = {file.relative_to(rendered).as_posix(): file for file in sorted(rendered.rglob("*")) if file.is_file()}
+    originals = {
+        file.relative_to(rendered).as_posix(): file for file in sorted(rendered.rglob("*")) if file.is_file()
+    }
     for path, original in originals.items():
         # The answers are what the render was made from: nothing can be told by comparing them.
         if path == ANSWERS or ownership.owner(path) is not Owner.TEMPLATE:
@@ -104,10 +116,11 @@ def _edit(path: str, state: State, ownership: Ownership) -> Edit:
 
 
 def _difference(mine: Path, original: Path, path: str) -> str:
-    texts = []
-    for file in (mine, original):
-        try:
-            texts.append(file.read_text(encoding="utf-8").splitlines() if file.is_file() else [])
-        except ValueError:
-            return f"{path}: a binary file"
-    return "\n".join(difflib.unified_diff(*texts, f"yours/{path}", f"restored/{path}", lineterm=""))
+    try:
+        yours, restored = (
+            file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+            for file in (mine, original)
+        )
+    except ValueError:
+        return f"{path}: a binary file"
+    return "\n".join(difflib.unified_diff(yours, restored, f"yours/{path}", f"restored/{path}", lineterm=""))

@@ -1,33 +1,204 @@
 """What an update does, step by step. Nothing of it is seen in the service before the last one."""
 
-import shutil
+import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.cli.update import advice, changelog, checks, copier_run, drift, tooling
 from chassis.cli.update.errors import UpdateError
-from chassis.cli.update.git import attempt, lines
-from chassis.cli.update.moved import renamed_source
+from chassis.cli.update.git import lines
 from chassis.cli.update.ownership import Owner, Ownership
-from chassis.cli.update.report import Report
-from chassis.cli.update.service import ANSWERS, Service, require_clean
-from chassis.cli.update.template import Template, fetch, tags_of
-from chassis.cli.update.versions import Recorded, Version, newest
-from chassis.cli.update.worktree import Worktree, checked_out, open_worktree
+from chassis.cli.update.plan import Plan, Request, make_plan
+from chassis.cli.update.report import Report, Result
+from chassis.cli.update.service import ANSWERS, Service, require_clean, source_line, with_source_line
+from chassis.cli.update.worktree import Worktree, open_worktree
 
-__all__ = ["Request", "check", "update"]
+__all__ = ["update"]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What was asked for. Without ``to`` it is the newest release, or with ``data`` the one that is there."""
+def update(service: Service, request: Request, report: Report) -> None:
+    """Leave a branch with the update, or the service as it was. Raises ``UpdateError`` in the second case."""
+    require_clean(service)
+    with tempfile.TemporaryDirectory(prefix="chassis-template-") as folder:
+        report.say("Fetching the template ...")
+        plan = make_plan(service, request, Path(folder))
+        report.result.current, report.result.target = plan.recorded.described, plan.commit
+        if not plan.branch:
+            report.result.status = "up-to-date"
+            report.say(f"Up to date: this service has {plan.recorded}, the newest release is {plan.newest}.")
+            return
+        report.say(f"Comparing the template's files with version {plan.recorded} ...")
+        before = Path(folder) / "before"
+        copier_run.render(plan.template.clone, plan.recorded.described, service.root / ANSWERS, before)
+        edits = drift.find_edits(service.root, before, Ownership.read(before))
+        report.edits(edits, heal=request.heal)
+        with open_worktree(service) as tree:
+            _Steps(service, request, report, plan, tree, before, edits).run()
 
-    to: str = ""
-    data: Mapping[str, str] = field(default_factory=dict)
-    heal: bool = False
-    keep: bool = False
-    tests: bool = True
-    template: str = ""
+
+@dataclass(slots=True)
+class _Steps:
+    """What happens in the second tree. ``before`` is what the recorded version renders."""
+
+    service: Service
+    request: Request
+    report: Report
+    plan: Plan
+    tree: Worktree
+    before: Path
+    edits: list[drift.Edit]
+
+    @property
+    def result(self) -> Result:
+        """What the report will tell at the end."""
+        return self.report.result
+
+    def run(self) -> None:
+        if self.request.heal:
+            self._heal()
+        if self.plan.target is not None:
+            self._tell_what_comes()
+        if self.plan.target is not None or self.request.data:
+            self._update()
+        if not self.tree.is_changed():
+            self.result.status = "up-to-date"
+            self.report.say("Nothing changes.")
+            return
+        self._tell_what_is_gone()
+        if self.request.data:
+            self._advise()
+        self._lock()
+        self._format()
+        self.tree.commit(self._message())
+        if self.request.tests:
+            self._test()
+        self._publish()
+
+    def _heal(self) -> None:
+        """Restore what was edited, in a commit of its own."""
+        if not any(edit.is_drift for edit in self.edits):
+            return
+        self.result.healed = drift.heal(self.tree.root, self.before, self.edits)
+        self.tree.commit("Restore the template's files that were edited by hand\n")
+        self.report.say("Restored; this undid:")
+        self.report.block(self.result.healed)
+
+    def _tell_what_comes(self) -> None:
+        self.result.changelog = self.plan.changelog
+        self.report.say(f"From {self.plan.recorded} to {self.plan.target}:")
+        self.report.block(self.result.changelog)
+
+    def _update(self) -> None:
+        """Let Copier do its work. The answers tell it where the template is: for this run, in the clone."""
+        plan, tree, answers = self.plan, self.tree, self.tree.root / ANSWERS
+        migrations = [] if plan.target is None else plan.template.migrations(plan.recorded, plan.target)
+        self.result.migrations = migrations
+        if migrations:
+            names = ", ".join(migrations)
+            self.report.say(f"The template's migrations run with your rights (copier --trust): {names}")
+        self.report.say("Updating ...")
+        base, text = tree.head(), answers.read_text(encoding="utf-8")
+        clone = f"_src_path: {json.dumps(str(plan.template.clone))}"
+        answers.write_text(with_source_line(text, clone), encoding="utf-8")
+        tree.commit("Read the template from a clone\n", signed=False)
+        copier_run.update(tree.root, plan.commit, self.request.data, trust=bool(migrations))
+        tree.step_back(base)
+        updated = answers.read_text(encoding="utf-8")
+        answers.write_text(with_source_line(updated, source_line(text)), encoding="utf-8")
+        self._require_merged()
+
+    def _require_merged(self) -> None:
+        """Stop when Copier left something for a person to decide."""
+        files = tuple(checks.unmerged(self.tree.top, self.tree.base))
+        if files:
+            self.result.status = "unmerged"
+            raise self._stop(
+                "these files have conflicts",
+                "HEAL=1 restores what was edited in the template's files, --keep lets you solve them by hand",
+                files=files,
+            )
+
+    def _tell_what_is_gone(self) -> None:
+        for edit in self.edits:
+            if edit.state is drift.State.EDITED and not (self.tree.root / edit.path).exists():
+                path = (self.service.folder / edit.path).as_posix()
+                self.report.note(
+                    f"{edit.path} is not the template's any more. What you wrote there: git show HEAD:{path}"
+                )
+
+    def _advise(self) -> None:
+        """Tell what a changed answer asks of the owner."""
+        if self.plan.target is None and self.request.data and self.plan.newest > self.plan.recorded.release:
+            self.report.note(f"The version stays {self.plan.recorded}; {self.plan.newest} is there too.")
+        before, after = (self.before.parent / name for name in ("old-answers", "new-answers"))
+        for answers, folder in ((self.service.root, before), (self.tree.root, after)):
+            copier_run.render(self.plan.template.clone, self.plan.commit, answers / ANSWERS, folder)
+        package = str(self.service.answers.get("package_name", ""))
+        for text in advice.advise(before, after, package, self.tree.root):
+            self.report.note("Still to change by hand, as a service rendered now would have it:", text)
+        tracked = lines(self.tree.root, "ls-files", "-z")
+        lost = advice.pointing_at_nothing(before, after, Ownership.read(after), self.tree.root, tracked)
+        if lost:
+            self.report.note("Yours, kept, and without a purpose now; delete or change:", "\n".join(lost))
+
+    def _lock(self) -> None:
+        self.report.say("Locking ...")
+        state, reason = tooling.lock(self.tree.root, self.tree.top, self.service.root)
+        self.result.lock = state
+        if state is tooling.Lock.STALE:
+            self.report.note(f"uv.lock is stale, because {reason}: run make lock on the branch.")
+
+    def _format(self) -> None:
+        """Format what changed and is not the template's: migrations may have changed your code."""
+        ownership = Ownership.read(self.tree.root)
+        arguments = ("-z", "--cached", "--relative", "--name-only", "--diff-filter=d")
+        changed = lines(self.tree.root, "diff", *arguments, self.tree.base)
+        own = [path for path in changed if ownership.owner(path) is not Owner.TEMPLATE]
+        tooling.format_files(self.tree.root, own)
+
+    def _test(self) -> None:
+        self.report.say("Running the tests ...")
+        done = tooling.test(
+            self.tree.root, self.service.root, stale_lock=self.result.lock == tooling.Lock.STALE
+        )
+        if done is None:
+            self.report.note("There is no make target test here: the tests were not run.")
+            return
+        self.result.tests = "passed" if done.code == 0 else "failed"
+        if done.code != 0:
+            raise self._stop(
+                "the tests fail after the update",
+                "--keep lets you repair it on the branch, --no-tests skips them",
+                output=tooling.tail(done),
+            )
+
+    def _stop(self, what: str, advice: str, *, output: str = "", files: tuple[str, ...] = ()) -> UpdateError:
+        """Return the error to raise, after keeping the second tree for its owner if that is asked for."""
+        if not self.request.keep:
+            return UpdateError(f"{what}, so nothing was changed: {advice}", output=output, files=files)
+        tree, branch = self.tree, self.plan.branch
+        tree.keep(branch)
+        self.result.branch, self.result.worktree = branch, str(tree.top)
+        return UpdateError(
+            f"{what}; the branch {branch} is kept in {tree.root}: finish it there, git add --all &&"
+            f" git commit, then git worktree remove --force {tree.top}",
+            output=output,
+            files=files,
+        )
+
+    def _publish(self) -> None:
+        branch = self.plan.branch
+        self.tree.publish(branch)
+        self.result.status, self.result.branch = "updated", branch
+        self.report.say(f"The branch {branch} is ready. Look at it, then take it or push it:")
+        self.report.block(f"git diff HEAD...{branch}\ngit merge {branch}\ngit push origin {branch}")
+
+    def _message(self) -> str:
+        """Return the message of the commit: what changed, as the CHANGELOG tells it."""
+        answers = ", ".join(f"{name} = {value}" for name, value in self.request.data.items())
+        if self.plan.target is None:
+            return f"Change the answers: {answers}\n"
+        title = f"Update the chassis from {self.plan.recorded} to {self.plan.target}"
+        parts = [title, f"Answers: {answers}" if answers else "", changelog.plain(self.result.changelog)]
+        return "\n\n".join(part for part in parts if part) + "\n"

@@ -1,8 +1,8 @@
-"""Whether the library of a service is exactly the released one, told from its own record and without a network."""
+"""Whether the library of a service is exactly the released one. Its own record tells, without a network."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ class Library:
     digest: str = ""
     version: str = ""
     released_digest: str = ""
-    changes: Mapping[str, State] | None = None
+    changes: Mapping[str, State] = field(default_factory=dict)
     reason: str = ""
 
     @property
@@ -48,7 +48,9 @@ def examine(service: Path) -> Library:
     except FileNotFoundError:
         return Library(reason=f"there is no {RECORD}: this chassis comes from no release")
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        return Library(reason=f"{RECORD} cannot be read ({type(error).__name__}: {error}): restore it with git")
+        return Library(
+            reason=f"{RECORD} cannot be read ({type(error).__name__}: {error}): restore it with git"
+        )
 
 
 def _changes(package: Path, released: Mapping[str, str]) -> dict[str, State]:

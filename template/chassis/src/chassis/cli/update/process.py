@@ -11,7 +11,7 @@ from types import FrameType
 
 __all__ = ["Completed", "run", "stoppable", "surroundings"]
 
-# They tell a program which tree or environment it works on, and would name the service instead of the worktree.
+# They tell a program which tree or environment it works on, and would name the service's own.
 MISLEADING = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",

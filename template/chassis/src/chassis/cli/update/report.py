@@ -57,9 +57,11 @@ class Report:
         for line in text.splitlines():
             self.say(f"    {line}".rstrip())
 
-    def edits(self, edits: Sequence[Edit]) -> None:
+    def edits(self, edits: Sequence[Edit], *, heal: bool) -> None:
         """Tell which template-owned files were changed by hand, and where each change belongs."""
         self.result.edits = [edit.as_dict() for edit in edits]
+        if any(edit.is_drift for edit in edits):
+            self.say(f"Edited by hand{'' if heal else ' (merged; HEAL=1 restores them)'}:")
         for edit in edits:
             self.block(edit.as_text())
 

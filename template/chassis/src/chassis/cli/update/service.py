@@ -1,5 +1,6 @@
 """The service that is updated: where it lies, and what it was rendered from."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,9 +11,11 @@ import yaml
 from chassis.cli.update.errors import UpdateError
 from chassis.cli.update.git import attempt, git, lines
 
-__all__ = ["ANSWERS", "Service", "find", "read_answers", "require_clean"]
+__all__ = ["ANSWERS", "Service", "find", "read_answers", "require_clean", "source_line", "with_source_line"]
 
 ANSWERS = ".copier-answers.yml"
+# A long value goes on in the lines below it.
+SOURCE_LINE = re.compile(r"^_src_path:.*(?:\n[ \t]+.*)*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,14 @@ def find(directory: Path) -> Service:
     root = next((folder for folder in (start, *start.parents) if (folder / ANSWERS).is_file()), None)
     if root is None:
         raise UpdateError(
-            f"no {ANSWERS} in {start} or above: run this in a rendered service; if the file was removed, restore it"
+            f"no {ANSWERS} in {start} or above: run this in a rendered service, or restore the file with git"
         )
     answers = read_answers(root)
     top = attempt(root, "rev-parse", "--show-toplevel")
     if top.code != 0:
-        raise UpdateError(f"{root} is in no git repository: git init && git add --all && git commit --message Begin")
+        raise UpdateError(
+            f"{root} is in no git repository: git init && git add --all && git commit --message Begin"
+        )
     if attempt(root, "rev-parse", "--verify", "--quiet", "HEAD").code != 0:
         raise UpdateError("nothing is committed yet: git add --all && git commit --message Begin")
     if attempt(root, "ls-files", "--error-unmatch", ANSWERS).code != 0:
@@ -79,7 +84,23 @@ def require_clean(service: Service) -> None:
     if entries:
         files = tuple(entry[3:] for entry in entries if entry[2:3] == " ")
         raise UpdateError(
-            "not everything is committed: commit these files, ignore or remove them, and run this again", files=files
+            "not everything is committed: commit these files, ignore or remove them, and run this again",
+            files=files,
         )
-    if git(service.root, "var", "GIT_COMMITTER_IDENT") == "":  # raises where git knows no name to commit under
+    if (
+        git(service.root, "var", "GIT_COMMITTER_IDENT") == ""
+    ):  # raises where git knows no name to commit under
         raise UpdateError("git knows no name to commit under: git config user.name and user.email")
+
+
+def source_line(answers: str) -> str:
+    """Return the line of an answers file that names the template, as it is written."""
+    found = SOURCE_LINE.search(answers)
+    if found is None:
+        raise UpdateError(f"{ANSWERS} has no line _src_path: restore it with git")
+    return found[0]
+
+
+def with_source_line(answers: str, line: str) -> str:
+    """Return the answers with another such line."""
+    return answers.replace(source_line(answers), line, 1)

@@ -15,8 +15,8 @@ __all__ = ["Template", "address", "fetch", "tags_of"]
 
 SHORTCUTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 MOVED = (
-    "without a network, name a clone or a bundle file with --template; if the template moved, write its new address"
-    " to _src_path in .copier-answers.yml and commit"
+    "without a network, name a clone or a bundle file with --template; if the template moved, write its new"
+    " address to _src_path in .copier-answers.yml and commit"
 )
 
 
@@ -43,7 +43,9 @@ class Template:
             done = attempt(self.clone, "describe", "--tags", "--match", "[0-9]*.[0-9]*.[0-9]*", described)
             found = Recorded.parse(done.stdout.strip())
         if found is None:
-            raise UpdateError(f"the commit {described} comes before the first release: render the service again")
+            raise UpdateError(
+                f"the commit {described} comes before the first release: render the service again"
+            )
         return found
 
     def changelog(self, version: Version) -> str:
@@ -83,7 +85,9 @@ def fetch(source: str, directory: Path) -> Template:
     clone = directory / "template.git"
     done = attempt(directory, "clone", "--quiet", "--mirror", "--", address(source), clone)
     if done.code != 0:
-        raise UpdateError(f"the template cannot be fetched from {masked(source)}: {MOVED}", output=masked(done.output))
+        raise UpdateError(
+            f"the template cannot be fetched from {masked(source)}: {MOVED}", output=masked(done.output)
+        )
     return Template(clone)
 
 
@@ -91,7 +95,9 @@ def tags_of(source: str, directory: Path) -> list[str]:
     """Return the tags of the template without a clone. Raises ``UpdateError`` if it cannot be reached."""
     done = attempt(directory, "ls-remote", "--tags", "--refs", "--", address(source))
     if done.code != 0:
-        raise UpdateError(f"the template cannot be reached at {masked(source)}: {MOVED}", output=masked(done.output))
+        raise UpdateError(
+            f"the template cannot be reached at {masked(source)}: {MOVED}", output=masked(done.output)
+        )
     return [line.partition("refs/tags/")[2] for line in done.stdout.splitlines()]
 
 

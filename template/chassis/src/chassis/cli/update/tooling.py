@@ -52,8 +52,8 @@ def lock(root: Path, top: Path, service: Path) -> tuple[Lock, str]:
     if any(sign in done.output.lower() for sign in NO_NETWORK):
         return Lock.STALE, "the package index cannot be reached"
     raise UpdateError(
-        "the dependencies of the service and of the new chassis do not fit together: change yours in pyproject.toml"
-        " and run this again",
+        "the dependencies of the service and of the chassis do not fit together, so the service is as it was:"
+        " change yours in pyproject.toml and run this again",
         output=tail(done),
     )
 

@@ -34,7 +34,7 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a service was rendered from: ``described`` by git, the last ``release`` there, and whether it is that."""
+    """What a service was rendered from: in git's words, the last release there, and whether it is that."""
 
     described: str
     release: Version
@@ -55,4 +55,7 @@ class Recorded:
 def newest(tags: Iterable[str], wanted: str = "") -> Version | None:
     """Return the newest release among the tags; ``wanted`` limits them to one, or to a line like ``0.1``."""
     found = [version for tag in tags if (version := Version.parse(tag))]
-    return max((version for version in found if f"{version}.".startswith(f"{wanted}." if wanted else "")), default=None)
+    return max(
+        (version for version in found if f"{version}.".startswith(f"{wanted}." if wanted else "")),
+        default=None,
+    )

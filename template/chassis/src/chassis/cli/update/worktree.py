@@ -15,32 +15,37 @@ from chassis.cli.update.service import Service
 __all__ = ["Worktree", "checked_out", "open_worktree"]
 
 PREFIX = "chassis-update-"
-# Locked while its update runs. The lock goes with the process, however that ends, so a free one tells what is left over.
+# Locked while its update runs. The lock goes with the process, however that ends: a free one is left over.
 LOCK = ".running"
 
 
 @dataclass(slots=True)
 class Worktree:
-    """The second tree. ``scratch`` is a folder beside it; both go when the update ends, unless ``keep`` is called."""
+    """The second tree, and the service in it. It goes when the update ends, unless ``keep`` is called."""
 
     top: Path
     root: Path
-    scratch: Path
     base: str
     kept: bool = False
 
-    def commit(self, message: str) -> None:
-        """Commit everything, however little it is."""
+    def commit(self, message: str, *, signed: bool = True) -> None:
+        """Commit what changed, if anything did; ``signed`` as the repository is configured, or not at all."""
         git(self.top, "add", "--all")
-        arguments = ("--quiet", "--allow-empty", "--no-verify", "--cleanup=whitespace", "--file=-")
-        git(self.top, "commit", *arguments, text=message)
+        arguments = ("--quiet", "--no-verify", "--cleanup=whitespace", "--file=-")
+        if attempt(self.top, "diff", "--cached", "--quiet", "HEAD").code != 0:
+            git(self.top, "commit", *arguments, *([] if signed else ["--no-gpg-sign"]), text=message)
+
+    def is_changed(self) -> bool:
+        """Tell whether anything differs from what the service has committed."""
+        git(self.top, "add", "--all")
+        return attempt(self.top, "diff", "--cached", "--quiet", self.base).code != 0
 
     def head(self) -> str:
         """Return the commit that the tree is at."""
         return git(self.top, "rev-parse", "HEAD").strip()
 
     def step_back(self, commit: str) -> None:
-        """Forget the commits since one, not their content. Git's own way refuses while something is unmerged."""
+        """Forget the commits since one, not their content. `git reset` refuses with conflicts."""
         git(self.top, "update-ref", "--no-deref", "HEAD", commit)
 
     def publish(self, branch: str) -> None:
@@ -56,7 +61,7 @@ class Worktree:
 
 @contextlib.contextmanager
 def open_worktree(service: Service) -> Iterator[Worktree]:
-    """Check out what is committed into a temporary folder. What an update that was killed left there goes first."""
+    """Check out what is committed into a temporary folder. What a killed update left there goes first."""
     _remove_left_over(service.repository)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
     # The name of the repository's own folder, for tools that take theirs from it.
@@ -64,17 +69,14 @@ def open_worktree(service: Service) -> Iterator[Worktree]:
     tree = Worktree(
         top=top,
         root=top / service.folder,
-        scratch=folder / ".scratch",
         base=git(service.repository, "rev-parse", "HEAD").strip(),
     )
     lock = _lock(folder / LOCK)
     try:
-        tree.scratch.mkdir()
         git(service.repository, "worktree", "add", "--quiet", "--detach", tree.top, tree.base)
         yield tree
     finally:
         if tree.kept:
-            shutil.rmtree(tree.scratch, ignore_errors=True)
             (folder / LOCK).unlink()
         else:
             _remove(service.repository, tree.top)

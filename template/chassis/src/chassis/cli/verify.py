@@ -1,0 +1,156 @@
+"""``chassis verify``: whether the template's files in a service are as they were released and rendered.
+
+The library is compared with its own record, offline. The other files need the template: each is compared with
+what the recorded version renders from the recorded answers.
+"""
+
+import json
+import tempfile
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chassis.cli.update import copier_run, drift, library, template
+from chassis.cli.update.errors import UpdateError
+from chassis.cli.update.ownership import Ownership
+from chassis.cli.update.service import ANSWERS, read_answers
+from chassis.cli.update.versions import Recorded
+
+__all__ = ["Verdict", "app", "verify"]
+
+RECORDED = "recorded"
+
+
+class Status(StrEnum):
+    """What can be said of a service."""
+
+    EXACT = "exact"
+    DRIFT = "drift"
+    UNKNOWN = "unknown"
+
+
+CODES = {Status.EXACT: 0, Status.DRIFT: 1, Status.UNKNOWN: 2}
+
+app = typer.Typer(pretty_exceptions_enable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found. ``compared`` names the version that all files were compared with, if they were."""
+
+    status: Status
+    library: library.Library
+    edits: tuple[drift.Edit, ...] = ()
+    compared: str = ""
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "status": self.status,
+            "reason": self.reason,
+            "chassis": {
+                "version": self.library.version,
+                "digest": self.library.digest,
+                "released_digest": self.library.released_digest,
+            },
+            "compared": self.compared,
+            "files": [edit.as_dict() for edit in self.edits],
+        }
+
+    def as_text(self) -> str:
+        """Return it in lines: what holds, then each file."""
+        return "\n".join([self._headline(), *(edit.as_text() for edit in self.edits)])
+
+    def _headline(self) -> str:
+        if self.status is Status.UNKNOWN:
+            return f"Cannot tell: {self.reason}."
+        if self.status is Status.DRIFT:
+            count = sum(edit.is_drift for edit in self.edits)
+            files = "file is" if count == 1 else "files are"
+            return f"{count} {files} not as the template has them; make update HEAL=1 restores them:"
+        if self.compared:
+            return f"Exact: the template's files are those of {self.compared}."
+        others = f"The template's other files were not compared (--template {RECORDED})."
+        return f"Exact: the chassis is that of release {self.library.version}. {others}"
+
+
+@app.command(epilog="Exit codes: 0 exact, 1 drift, 2 cannot tell.")
+def command(
+    *,
+    directory: Annotated[
+        Path, typer.Option(help="Directory of the service.", exists=True, file_okay=False, show_default=".")
+    ] = Path(),
+    source: Annotated[
+        str,
+        typer.Option(
+            "--template",
+            help=f"Also compare all other files with this clone, bundle file or address; {RECORDED} is the address"
+            " in the answers, which is used anyway when it is on this machine.",
+            show_default="none",
+        ),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Say whether the template's files are as they were released, and which were edited by hand."""
+    verdict = verify(directory, source)
+    typer.echo(json.dumps(verdict.as_dict(), indent=2) if as_json else verdict.as_text())
+    raise typer.Exit(CODES[verdict.status])
+
+
+def verify(directory: Path, source: str = "") -> Verdict:
+    """Compare a service with its release, and with a render when the template is named or at hand."""
+    start = directory.resolve()
+    root = next((folder for folder in (start, *start.parents) if (folder / drift.LIBRARY).is_dir()), None)
+    if root is None:
+        reason = f"there is no {drift.LIBRARY} in {start} or above; run this in a service"
+        return Verdict(Status.UNKNOWN, library.Library(), reason=reason)
+    found = library.examine(root)
+    try:
+        answers = read_answers(root)
+        place = answers["_src_path"] if source == RECORDED else source or _at_hand(answers["_src_path"])
+        if place:
+            return _compare_all(root, found, str(place), str(answers["_commit"]))
+        return _compare_library(root, found, Recorded.parse(str(answers["_commit"])))
+    except UpdateError as error:
+        if source:
+            return Verdict(Status.UNKNOWN, found, reason=_sentence(error))
+        # Without answers, or with a template that is not what it was, the library can still be told.
+        return _compare_library(root, found, None)
+
+
+def _compare_library(root: Path, found: library.Library, recorded: Recorded | None) -> Verdict:
+    if found.is_released:
+        return Verdict(Status.EXACT, found)
+    if recorded is not None and not recorded.exact:
+        reason = f"this service was rendered from {recorded}, which is no release; name it with --template"
+        return Verdict(Status.UNKNOWN, found, reason=reason)
+    if found.reason:
+        return Verdict(Status.UNKNOWN, found, reason=found.reason)
+    changes = found.changes or {library.RECORD: drift.State.EDITED}
+    edits = drift.with_advice(changes, root)
+    return Verdict(Status.DRIFT, found, edits)
+
+
+def _compare_all(root: Path, found: library.Library, place: str, commit: str) -> Verdict:
+    with tempfile.TemporaryDirectory(prefix="chassis-template-") as folder:
+        clone = template.fetch(place, Path(folder))
+        recorded = clone.recorded(commit)
+        rendered = Path(folder) / "rendered"
+        copier_run.render(clone.clone, recorded.described, root / ANSWERS, rendered)
+        edits = tuple(drift.find_edits(root, rendered, Ownership.read(rendered)))
+    status = Status.DRIFT if any(edit.is_drift for edit in edits) else Status.EXACT
+    return Verdict(status, found, edits, compared=recorded.described)
+
+
+def _at_hand(source: str) -> str:
+    """Return the template's place if it is on this machine."""
+    place = Path(source).expanduser()
+    return source if place.is_absolute() and place.exists() else ""
+
+
+def _sentence(error: UpdateError) -> str:
+    return " ".join([str(error), *error.output.split()])

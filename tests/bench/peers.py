@@ -1,0 +1,33 @@
+"""The packages of the usual stack, in a folder that only the subject ``usual`` sees."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = Path(__file__).with_name("peers.txt")
+NEEDING = frozenset({"usual"})
+
+
+def environment(subject: str) -> dict[str, str]:
+    """Return the environment of a program that runs a subject, the packages installed if it needs them.
+
+    Nothing else of the caller's environment is in it: settings of the chassis are read from there.
+    """
+    kept = {name: os.environ[name] for name in ("HOME", "LANG", "PATH", "TMPDIR") if name in os.environ}
+    if subject in NEEDING:
+        kept["PYTHONPATH"] = str(folder())
+    return kept
+
+
+def folder() -> Path:
+    """Return the folder of the packages; they are installed once for each content of peers.txt."""
+    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
+    place = ROOT / "build" / "bench" / f"peers-{digest}"
+    if not place.exists():
+        uv = Path(sys.executable).with_name("uv")
+        command = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]
+        subprocess.run([*command, "--target", place, "--requirement", REQUIREMENTS], check=True)
+    return place
