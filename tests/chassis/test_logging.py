@@ -1246,7 +1246,8 @@ def test_a_database_operation(logs: Lines) -> None:
         (200, True, "debug"),
         (404, True, "warning"),
         (404, False, "warning"),
-        (500, True, "error"),
+        (500, False, "error"),
+        (503, True, "warning"),
     ],
 )
 def test_an_access_line(logs: Lines, status: int, quiet: bool, level: str) -> None:

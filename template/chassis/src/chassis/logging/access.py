@@ -32,10 +32,11 @@ class AccessLog:
         """Write the line of one request.
 
         ``route`` is the template, ``path`` what was asked for, without its query. ``quiet`` is for probes:
-        debug level unless the request failed. Further fields are added; the context is read at this moment.
+        debug level, or a warning for 5xx. Further fields are added; the context is read at this moment.
         """
         if status >= _FIRST_SERVER_ERROR:
-            level = "error"
+            # A probe that answers 503 says what the service's own log lines have said already.
+            level = "warning" if quiet else "error"
         elif status >= _FIRST_CLIENT_ERROR:
             level = "warning"
         else:
