@@ -25,16 +25,16 @@ clean: ## Remove what the targets made
 	@command -v "$(PYTHON)" >/dev/null || \
 		{ echo "There is no $(PYTHON): install Python 3.11 or later, or name one with make PYTHON=python3.12"; exit 1; }
 	@echo "Preparing .venv ..."
-	@$(PYTHON) hooks/environment.py tools
+	@"$(PYTHON)" hooks/environment.py tools
 	@touch $@
 
 .venv/.all: .venv/.tools pyproject.toml template/chassis/pyproject.toml
 	@echo "Installing what the tests need ..."
-	@$(PYTHON) hooks/environment.py all
+	@"$(PYTHON)" hooks/environment.py all
 	@touch $@
 
 .PHONY: .venv/.fresh
 .venv/.fresh:
 	@echo "Installing the newest packages ..."
-	@$(PYTHON) hooks/environment.py all --fresh
+	@"$(PYTHON)" hooks/environment.py all --fresh
 	@rm -f .venv/.tools .venv/.all

@@ -12,26 +12,23 @@ __all__ = ["settle"]
 BASE, MINE, THEIRS = 1, 2, 3
 
 
-def settle(service: Service, name: str, change: Callable[[str], str]) -> None:
+def settle(service: Service, name: str, *changes: Callable[[str], str]) -> None:
     """Merge an unmerged file again, after making the template's change by meaning. For the stage ``after``.
 
-    ``change`` is made to the version that the file began from, where it must leave what the template has,
-    and to the owner's version. What it refuses in the owner's stays as the owner wrote it and is reported.
-    Both sides then agree about the place, so that only other lines can still conflict; if they do, the file
-    stays unmerged as Copier left it. A file without conflict is not touched.
+    Every change is made to the version that the file began from, which then has what the template has now,
+    and to the owner's version. What is refused there stays as the owner wrote it and is reported. Both sides
+    agree about these places then, so that only other lines can still conflict; if they do, the file stays
+    unmerged as Copier left it. A file without conflict is not touched.
     """
-    versions = [service.git("show", f":{stage}:./{name}") for stage in (BASE, MINE, THEIRS)]
-    base, mine, theirs = versions
+    base, mine, theirs = (service.git("show", f":{stage}:./{name}") for stage in (BASE, MINE, THEIRS))
     if base is None or mine is None or theirs is None:
         return
-    try:
+    for change in changes:
         base = change(base.decode()).encode()
-    except (Refused, UnicodeDecodeError):
-        return
-    try:
-        mine = change(mine.decode()).encode()
-    except (Refused, UnicodeDecodeError) as reason:
-        service.report(name, f"{reason}. It was left as you wrote it: make this change by hand")
+        try:
+            mine = change(mine.decode()).encode()
+        except (Refused, UnicodeDecodeError) as reason:
+            service.report(name, f"{reason}. It was left as you wrote it")
     merged = merge(mine, base, theirs)
     if merged.conflicts:
         return

@@ -1,42 +1,59 @@
-"""0.2.0: the tools of `make check` come with the chassis.
+"""0.2.0: in pyproject.toml the template's lines stand apart from the owner's.
 
-Until 0.1 the group ``dev`` of a service's pyproject.toml pinned mypy and ruff itself. The next line that an
-owner added there with `uv add --dev` then met the next version of the pins, and the update conflicted. Now
-``vendored-chassis[checks]`` brings them, and the list holds one line of the template's.
+In 0.1 the chassis was one of the lines that `uv add` sorts. A dependency of the owner's beside it made every
+later choice of a bundle a conflict; a development dependency between the pins of mypy and ruff did the same
+for every new pin, and a bumped version for a new description. Now comment lines stand between, and the tools
+of `make check` come with ``vendored-chassis[checks]``: their pins are no lines of the service any more.
 
-An owner who pinned either tool differently keeps the own list, without the extra, and is told.
+An owner who wants another mypy or ruff keeps the own list, without the extra, and is told.
 """
 
 import re
 import sys
 
 import toml_keys
+import toml_lists
 from conflict import settle
 from refused import Refused
 from service import Service
+from toml_document import Key
 
-DEV = ("dependency-groups", "dev")
-CHASSIS, WITH_CHECKS = "vendored-chassis[testing]", "vendored-chassis[checks,testing]"
+NEEDED: Key = ("project", "dependencies")
+DEV: Key = ("dependency-groups", "dev")
+YOURS = "# Yours: the lines around these comments."
 PINNED = {"mypy": "mypy>=2.4,<3", "ruff": "ruff==0.17.5"}
 
 
+def describe_by_answer(text: str) -> str:
+    """Return a pyproject.toml whose description is apart from the version, which the owner bumps."""
+    return toml_keys.comment(text, ("project", "description"), "# The template's: an answer.")
+
+
+def set_bundles_apart(text: str) -> str:
+    """Return a pyproject.toml whose chassis entry, which names the bundles, is apart from its neighbours."""
+    for item in toml_lists.items(text, NEEDED):
+        if item.startswith("vendored-chassis"):
+            text = toml_lists.set_apart(text, NEEDED, item, "# The template's: the chosen bundles.", YOURS)
+    return text
+
+
 def take_tools_from_chassis(text: str) -> str:
-    """Return a pyproject.toml whose group ``dev`` gets its tools from the chassis.
+    """Return a pyproject.toml whose group ``dev`` gets the tools of `make check` from the chassis.
 
     Raises ``Refused`` if the group wants other versions of them.
     """
-    for requirement in toml_keys.items(text, DEV):
-        if _name(requirement) in PINNED and requirement not in PINNED.values():
+    old, new = "vendored-chassis[testing]", "vendored-chassis[checks,testing]"
+    for requirement in toml_lists.items(text, DEV):
+        if _name(requirement) in PINNED and requirement != PINNED[_name(requirement)]:
             raise Refused(
-                f'the group dev wants "{requirement}", and the chassis brings a version of its own now. To'
-                f' follow the standard, replace mypy, ruff and the chassis there by "{WITH_CHECKS}"'
+                f'the group dev wants "{requirement}", and the chassis brings a version of its own now.'
+                f' To follow the standard, replace mypy, ruff and the chassis there by "{new}"'
             )
-    changed = toml_keys.replace_item(text, DEV, CHASSIS, WITH_CHECKS)
-    if changed == text:
-        return text
-    for requirement in PINNED.values():
-        changed = toml_keys.remove_item(changed, DEV, requirement)
-    return changed
+    if old in toml_lists.items(text, DEV):
+        for requirement in PINNED.values():
+            text = toml_lists.remove_item(text, DEV, requirement)
+        text = toml_lists.replace_item(text, DEV, old, new)
+    return toml_lists.set_apart(text, DEV, new, "# The template's: tools and fixtures for checks.", YOURS)
 
 
 def _name(requirement: str) -> str:
@@ -47,7 +64,13 @@ def _name(requirement: str) -> str:
 def main() -> int:
     """Migrate the service that Copier started this for."""
     try:
-        settle(Service.of_this_update(), "pyproject.toml", take_tools_from_chassis)
+        settle(
+            Service.of_this_update(),
+            "pyproject.toml",
+            describe_by_answer,
+            set_bundles_apart,
+            take_tools_from_chassis,
+        )
     except Refused as reason:
         print(f"Migration 0.2.0: {reason}.", file=sys.stderr)
         return 1

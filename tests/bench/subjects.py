@@ -21,9 +21,17 @@ if TYPE_CHECKING:
 
 ASGI = Callable[..., Any]
 
-HELLO = "/items/42"
-WORK = "/work/42"
 WORK_SECONDS = 0.001
+
+
+def hello_path(number: int) -> str:
+    """Return the path of a request; no two requests name one item, so that a cache of paths gains nothing."""
+    return f"/items/{100_000 + number}"
+
+
+def work_path(number: int) -> str:
+    """Return the path of a request to the handler that works for a millisecond."""
+    return f"/work/{100_000 + number}"
 
 
 def router() -> APIRouter:
@@ -101,8 +109,7 @@ SUBJECTS: dict[str, Callable[[], ASGI]] = {
 class Running:
     """An application in use without a server: started, called, stopped.
 
-    ``async with Running(app) as running: await running.get(HELLO)``. The scope is the one that uvicorn makes of
-    a request of wrk.
+    ``async with Running(app) as running: await running.answer(scope_of("/items/1"))``.
     """
 
     def __init__(self, app: ASGI) -> None:
@@ -126,9 +133,9 @@ class Running:
         if self._lifespan is not None:
             await self._lifespan
 
-    async def get(self, path: str) -> None:
+    async def answer(self, scope: dict[str, Any]) -> None:
         """Answer one request; ``status`` is that of the last one."""
-        await self.app(scope_of(path), _receive, self._send)
+        await self.app(scope, _receive, self._send)
 
     async def _send(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -141,7 +148,7 @@ class Running:
 
 
 def scope_of(path: str) -> dict[str, Any]:
-    """Return the scope of a GET request."""
+    """Return the scope that uvicorn makes of a plain GET request."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 sys.path.append(str(Path(__file__).parents[2] / "hooks" / "migrations"))
+toml_document = importlib.import_module("toml_document")
 toml_keys = importlib.import_module("toml_keys")
+toml_lists = importlib.import_module("toml_lists")
 Refused = importlib.import_module("refused").Refused
 
 DOCUMENT = """\
@@ -130,7 +132,7 @@ LISTS = [
 
 @pytest.mark.parametrize(("text", "expected"), LISTS)
 def test_an_item_is_removed_with_its_line(text: str, expected: str) -> None:
-    assert toml_keys.remove_item(text, ("x",), "a") == expected
+    assert toml_lists.remove_item(text, ("x",), "a") == expected
 
 
 @pytest.mark.parametrize(
@@ -142,21 +144,39 @@ def test_an_item_is_removed_with_its_line(text: str, expected: str) -> None:
     ],
 )
 def test_an_item_is_replaced_in_its_quotes(text: str, expected: str) -> None:
-    assert toml_keys.replace_item(text, ("x",), "a", "z") == expected
+    assert toml_lists.replace_item(text, ("x",), "a", "z") == expected
 
 
 def test_a_list_that_is_not_understood_is_refused() -> None:
     with pytest.raises(Refused, match="holds 'a' twice"):
-        toml_keys.remove_item('x = ["a", "a"]\n', ("x",), "a")
+        toml_lists.remove_item('x = ["a", "a"]\n', ("x",), "a")
     with pytest.raises(Refused, match="is not written as a list of its own"):
-        toml_keys.remove_item('t = { x = ["a"] }\n', ("t", "x"), "a")
+        toml_lists.remove_item('t = { x = ["a"] }\n', ("t", "x"), "a")
     with pytest.raises(Refused, match="cannot be told from other text"):
-        toml_keys.remove_item('x = ["a", { y = "a" }]\n', ("x",), "a")
+        toml_lists.remove_item('x = ["a", { y = "a" }]\n', ("x",), "a")
 
 
 def test_the_strings_of_a_list_are_given() -> None:
-    assert toml_keys.items('x = ["a", { y = 1 }, "b"]\n', ("x",)) == ["a", "b"]
-    assert toml_keys.items("x = 1\n", ("x",)) == []
+    assert toml_lists.items('x = ["a", { y = 1 }, "b"]\n', ("x",)) == ["a", "b"]
+    assert toml_lists.items("x = 1\n", ("x",)) == []
+
+
+def test_an_item_is_set_apart_by_comments() -> None:
+    text = 'x = [\n    "a",\n    "b",  # why\n    "c"\n]\n'
+    apart = toml_lists.set_apart(text, ("x",), "b", "# above", "# below")
+    assert apart == text.replace('    "b",  # why\n', '    # above\n    "b",  # why\n    # below\n')
+    assert toml_lists.set_apart(apart, ("x",), "b", "# above", "# below") == apart
+    assert toml_lists.set_apart(text, ("x",), "z", "# above", "# below") == text
+    with pytest.raises(Refused, match="has no line of its own"):
+        toml_lists.set_apart('x = ["b"]\n', ("x",), "b", "# above", "# below")
+
+
+def test_a_key_gets_a_comment_once() -> None:
+    text = '[t]\r\n  a = """\r\n"""\r\n'
+    commented = toml_keys.comment(text, ("t", "a"), "# why")
+    assert commented == '[t]\r\n  # why\r\n  a = """\r\n"""\r\n'
+    assert toml_keys.comment(commented, ("t", "a"), "# why") == commented
+    assert toml_keys.comment(text, ("t", "b"), "# why") == text
 
 
 NAMES = st.sampled_from(["a", "b", "c", "d-e", "f g", "h.i", "é"])
@@ -184,13 +204,13 @@ def documents(draw: st.DrawFn) -> tuple[str, list[tuple[str, ...]]]:
             continue
         if table:
             lines += draw(st.sampled_from([[], [""], ["", f"# about table {number}"]]))
-            lines.append(f"[{toml_keys._written(table)}]{draw(st.sampled_from(['', '  # header']))}")
+            lines.append(f"[{toml_document.written(table)}]{draw(st.sampled_from(['', '  # header']))}")
         for name in draw(st.lists(NAMES, unique=True, max_size=3)):
             if any(other[: len(table) + 1] == (*table, name) for other in tables):
                 continue
             lines += draw(st.sampled_from([[], [""], [f"# about {number} {name}"], ["# one", "# two"]]))
             after = draw(st.sampled_from(["", "  # after"]))
-            lines += f"{toml_keys._written((name,))} = {draw(VALUES)}{after}".split("\n")
+            lines += f"{toml_document.written((name,))} = {draw(VALUES)}{after}".split("\n")
             keys.append((*table, name))
     return "\n".join([*lines, draw(st.sampled_from(["", "# the end\n"]))]), keys
 

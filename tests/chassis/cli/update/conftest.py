@@ -1,7 +1,6 @@
 """A small template with releases, a service of it, and a Copier that copies without rendering.
 
-The template has a file of each class. What an update does around Copier is tested with it; the real Copier and
-the real template are in tests/update.
+The template has a file of each class. The real Copier and the real template are in tests/update.
 """
 
 import io
@@ -21,6 +20,15 @@ from chassis.cli.update.errors import UpdateError
 
 CHASSIS = Path(__file__).parents[4] / "template" / "chassis"
 
+GIT_CONFIG = """
+[user]
+name = Test
+email = test@example.com
+[init]
+defaultBranch = main
+templateDir =
+"""
+
 Git = Callable[..., str]
 Write = Callable[[Path, dict[str, str]], None]
 
@@ -38,11 +46,20 @@ def write_files(folder: Path, files: dict[str, str]) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
+def commit_all(folder: Path) -> str:
+    config = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgSign=false"]
+    if not (folder / ".git").exists():
+        run_git(folder, "init", "--quiet", "--template=", "--initial-branch=main")
+    run_git(folder, "add", "--all")
+    run_git(folder, *config, "commit", "--quiet", "--allow-empty", "--message", "Change")
+    return run_git(folder, "rev-parse", "HEAD").strip()
+
+
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the configuration of this machine out, and temporary files in."""
     (tmp_path / "tmp").mkdir()
-    (tmp_path / "gitconfig").write_text("[user]\nname = Test\nemail = test@example.com\n[init]\ndefaultBranch = main\n")
+    (tmp_path / "gitconfig").write_text(GIT_CONFIG)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -63,15 +80,7 @@ def write() -> Write:
 @pytest.fixture
 def commit() -> Callable[[Path], str]:
     """Commit everything in a folder, which becomes a repository if it is none; returns the commit."""
-
-    def commit(folder: Path) -> str:
-        if not (folder / ".git").exists():
-            run_git(folder, "init", "--quiet")
-        run_git(folder, "add", "--all")
-        run_git(folder, "commit", "--quiet", "--allow-empty", "--message", "Change")
-        return run_git(folder, "rev-parse", "HEAD").strip()
-
-    return commit
+    return commit_all
 
 
 FIRST = {
@@ -86,28 +95,43 @@ FIRST = {
     "template/chassis/src/chassis/release.py": 'VERSION = "0.1.0"\n',
     "template/chassis/src/chassis/context.py": "context = 1\n",
 }
+CONFLICT = "<<<<<<< before updating\na\n=======\nb\n>>>>>>> after updating\n"
 SECOND = {
-    "CHANGELOG.md": "# Changes\n\n## 0.2.0 (2026-11-02)\n\n- The `second`.\n\n## 0.1.0 (2026-11-01)\n\n- The first.\n",
+    "CHANGELOG.md": "# Changes\n\n## 0.2.0 (2026-11-02)\n\n- The `second`.\n\n## 0.1.0\n\n- The first.\n",
     "template/Makefile": "# Owned by the template\ntest:\n\t@test ! -e broken\n",
     "template/chassis/src/chassis/release.py": 'VERSION = "0.2.0"\n',
     "template/chassis/src/chassis/added.py": "added = 2\n",
 }
 
 
-@pytest.fixture
-def template(tmp_path: Path, commit: Callable[[Path], str]) -> Path:
-    """A template with the releases 0.1.0 and 0.2.0."""
-    folder = tmp_path / "template"
+@pytest.fixture(scope="session")
+def _released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("released") / "template"
     for tag, files in (("0.1.0", FIRST), ("0.2.0", SECOND)):
         write_files(folder, files)
-        commit(folder)
+        commit_all(folder)
         run_git(folder, "tag", tag)
     return folder
 
 
+@pytest.fixture(scope="session")
+def _rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rendered") / "orders"
+    files = {path: text for path, text in FIRST.items() if path.startswith("template/")}
+    write_files(folder, {path.removeprefix("template/"): text for path, text in files.items()})
+    write_files(folder, {"src/orders/app.py": "app = 'mine'\n"})
+    return folder
+
+
+@pytest.fixture
+def template(tmp_path: Path, _released: Path) -> Path:
+    """A template with the releases 0.1.0 and 0.2.0."""
+    return Path(shutil.copytree(_released, tmp_path / "template"))
+
+
 @dataclass
 class FakeCopier:
-    """Copies the files of a version; ``conflict``, ``fails`` and ``calls`` say and tell what happens besides."""
+    """Copies the files of a version; ``conflict`` and ``fails`` say what happens besides."""
 
     conflict: str = ""
     fails: str = ""
@@ -144,9 +168,7 @@ class FakeCopier:
         extra = "".join(f"{name}: {value}\n" for name, value in data.items())
         answers.write_text(text.replace(f"_commit: {old}", f"_commit: {commit}") + extra, encoding="utf-8")
         if self.conflict:
-            (service / self.conflict).write_text(
-                "<<<<<<< before updating\na\n=======\nb\n>>>>>>> after updating\n", encoding="utf-8"
-            )
+            write_files(service, {self.conflict: CONFLICT})
 
 
 @pytest.fixture
@@ -159,16 +181,10 @@ def copier(monkeypatch: pytest.MonkeyPatch) -> FakeCopier:
 
 
 @pytest.fixture
-def service(tmp_path: Path, template: Path, commit: Callable[[Path], str]) -> Path:
+def service(tmp_path: Path, template: Path, _rendered: Path) -> Path:
     """A service of 0.1.0 in a repository of its own, with a line of its owner."""
-    folder = tmp_path / "orders"
-    write_files(
-        folder,
-        {name.removeprefix("template/"): text for name, text in FIRST.items() if name.startswith("template/")}
-        | {
-            ".copier-answers.yml": f"# Yours not\n_commit: 0.1.0\n_src_path: {template}\npackage_name: orders\n",
-            "src/orders/app.py": "app = 'mine'\n",
-        },
-    )
-    commit(folder)
+    folder = Path(shutil.copytree(_rendered, tmp_path / "orders"))
+    answers = f"# Not yours\n_commit: 0.1.0\n_src_path: {template}\npackage_name: orders\n"
+    write_files(folder, {".copier-answers.yml": answers})
+    commit_all(folder)
     return folder

@@ -23,6 +23,10 @@ TEXT = """# Changes
 
 - Second.
 
+## 00.1.0
+
+- No version.
+
 ## Before
 
 - Old times.

@@ -11,7 +11,10 @@ from chassis.cli.update.checks import changed_files, unmerged
 @pytest.fixture
 def base(tmp_path: Path, write: Callable[..., None], commit: Callable[[Path], str]) -> tuple[Path, str]:
     folder = tmp_path / "tree"
-    write(folder, {"a.txt": "1\n", "b.txt": "1\n", "told.md": "<<<<<<< before\n", ".gitignore": "*.rej\n*.log\n"})
+    write(
+        folder,
+        {"a.txt": "1\n", "b.txt": "1\n", "told.md": "<<<<<<< before\n", ".gitignore": "*.rej\n*.log\n"},
+    )
     return folder, commit(folder)
 
 
@@ -23,9 +26,14 @@ def test_nothing_unmerged(base: tuple[Path, str], write: Callable[..., None]) ->
     assert unmerged(folder, commit) == []
 
 
-def test_a_marker_in_what_changed_and_a_rejected_part(base: tuple[Path, str], write: Callable[..., None]) -> None:
+def test_a_marker_in_what_changed_and_a_rejected_part(
+    base: tuple[Path, str], write: Callable[..., None]
+) -> None:
     folder, commit = base
-    write(folder, {"a.txt": "1\n<<<<<<< before updating\n", "sub/é.txt": "x\n>>>>>>> after\n", "b.txt.rej": "@@\n"})
+    write(
+        folder,
+        {"a.txt": "1\n<<<<<<< before updating\n", "sub/é.txt": "x\n>>>>>>> after\n", "b.txt.rej": "@@\n"},
+    )
     assert unmerged(folder, commit) == ["a.txt", "b.txt.rej", "sub/é.txt"]
 
 

@@ -15,7 +15,9 @@ def test_releases_are_compared_by_their_numbers() -> None:
     assert newest(["stable"]) is None
 
 
-@pytest.mark.parametrize(("wanted", "found"), [("0.1", "0.1.12"), ("0.1.2", "0.1.2"), ("0", "0.11.0"), ("0.3", None)])
+@pytest.mark.parametrize(
+    ("wanted", "found"), [("0.1", "0.1.12"), ("0.1.2", "0.1.2"), ("0", "0.11.0"), ("0.3", None)]
+)
 def test_one_release_or_the_newest_of_a_line_can_be_wanted(wanted: str, found: str | None) -> None:
     chosen = newest(["0.1.2", "0.1.12", "0.11.0", "1.0.0"], wanted)
     assert (None if chosen is None else str(chosen)) == found

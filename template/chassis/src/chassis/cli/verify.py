@@ -88,8 +88,8 @@ def command(
         str,
         typer.Option(
             "--template",
-            help=f"Also compare all other files with this clone, bundle file or address; {RECORDED} is the address"
-            " in the answers, which is used anyway when it is on this machine.",
+            help=f"Also compare all other files with this clone, bundle file or address; {RECORDED} is the"
+            " address in the answers, which is used anyway when it is on this machine.",
             show_default="none",
         ),
     ] = "",

@@ -46,12 +46,9 @@ class Edit:
         """Return it as a line, with the advice on a line of its own."""
         if self.state is State.DELETED:
             return f"{self.path}: deleted by you (stays deleted)"
-        place = f"-> {self.neighbour}: " if self.neighbour else "-> "
-        return (
-            f"{self.path}: {self.state} by hand\n    {place}{self.how}"
-            if self.how
-            else f"{self.path}: {self.state}"
-        )
+        line = f"{self.path}: {self.state} by hand"
+        place = f"{self.neighbour}: " if self.neighbour else ""
+        return f"{line}\n    -> {place}{self.how}" if self.how else line
 
 
 def find_edits(service: Path, rendered: Path, ownership: Ownership) -> list[Edit]:

@@ -57,8 +57,7 @@ class _Steps:
     def run(self) -> None:
         if self.request.heal:
             self._heal()
-        if self.plan.target is not None:
-            self._tell_what_comes()
+        self._tell_what_comes()
         if self.plan.target is not None or self.request.data:
             self._update()
         if not self.tree.is_changed():
@@ -86,8 +85,9 @@ class _Steps:
 
     def _tell_what_comes(self) -> None:
         self.result.changelog = self.plan.changelog
-        self.report.say(f"From {self.plan.recorded} to {self.plan.target}:")
-        self.report.block(self.result.changelog)
+        if self.plan.target is not None:
+            self.report.say(f"From {self.plan.recorded} to {self.plan.target}:")
+            self.report.block(self.result.changelog)
 
     def _update(self) -> None:
         """Let Copier do its work. The answers tell it where the template is: for this run, in the clone."""

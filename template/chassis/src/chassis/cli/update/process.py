@@ -75,6 +75,7 @@ def run(
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             raise
     return Completed(process.returncode, stdout, stderr)
 

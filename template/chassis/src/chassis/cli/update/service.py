@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from chassis.cli.update.errors import UpdateError
-from chassis.cli.update.git import attempt, git, lines
+from chassis.cli.update.git import attempt, lines
 
 __all__ = ["ANSWERS", "Service", "find", "read_answers", "require_clean", "source_line", "with_source_line"]
 
@@ -87,9 +87,7 @@ def require_clean(service: Service) -> None:
             "not everything is committed: commit these files, ignore or remove them, and run this again",
             files=files,
         )
-    if (
-        git(service.root, "var", "GIT_COMMITTER_IDENT") == ""
-    ):  # raises where git knows no name to commit under
+    if attempt(service.root, "var", "GIT_COMMITTER_IDENT").code != 0:
         raise UpdateError("git knows no name to commit under: git config user.name and user.email")
 
 

@@ -1,0 +1,189 @@
+"""``chassis verify``: exact, drift, or cannot tell."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from chassis import release
+from chassis.cli.update import copier_run
+from chassis.cli.verify import app
+
+STATEMENT = Path(__file__).parents[3] / "template/chassis/ownership.toml"
+LIBRARY = "chassis/src/chassis"
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def rendered(tmp_path: Path) -> Path:
+    """What the template renders for 0.1.0."""
+    folder = tmp_path / "rendered"
+    (folder / LIBRARY).mkdir(parents=True)
+    (folder / LIBRARY / "context.py").write_text("context = 1\n")
+    (folder / "Makefile").write_text("all:\n")
+    shutil.copy(STATEMENT, folder / "chassis/ownership.toml")
+    record = {
+        "releases": [{"version": "0.1.0", "digest": release.digest(folder / LIBRARY)}],
+        "files": {"context.py": sha256(b"context = 1\n").hexdigest()},
+    }
+    (folder / "chassis/releases.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture
+def service(tmp_path: Path, rendered: Path) -> Path:
+    """A service of a template that is not on this machine."""
+    folder = Path(shutil.copytree(rendered, tmp_path / "orders"))
+    answer(folder, "https://template.invalid/t.git")
+    return folder
+
+
+@pytest.fixture
+def template(tmp_path: Path, rendered: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The template, whose render is a copy."""
+
+    def render(clone: Path, commit: str, answers: Path, directory: Path) -> None:
+        assert (clone.name, commit) == ("template.git", "0.1.0")
+        shutil.copytree(rendered, directory)
+        shutil.copy(answers, directory)
+
+    monkeypatch.setattr(copier_run, "render", render)
+    folder = tmp_path / "template"
+    folder.mkdir()
+    config = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgSign=false"]
+    for command in ("init --quiet", "commit --quiet --allow-empty --message=x", "tag 0.1.0"):
+        subprocess.run(["git", *config, *command.split()], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _forget_digests() -> Iterator[None]:
+    yield
+    release.digest.cache_clear()
+
+
+@pytest.fixture
+def run(service: Path) -> Run:
+    def run(*arguments: str, directory: Path = service) -> Result:
+        release.digest.cache_clear()
+        return CliRunner().invoke(app, ["--directory", str(directory), *arguments])
+
+    return run
+
+
+def answer(folder: Path, source: str, commit: str = "0.1.0") -> None:
+    (folder / ".copier-answers.yml").write_text(f"_src_path: {source}\n_commit: {commit}\n")
+
+
+def test_the_released_chassis_is_exact_without_a_network(run: Run, service: Path) -> None:
+    (service / "Makefile").write_text("mine:\n")
+    result = run(directory=service / LIBRARY)
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "Exact: the chassis is that of release 0.1.0. The template's other files were not compared"
+        " (--template recorded).\n"
+    )
+
+
+def test_every_file_of_the_chassis_that_differs_is_named(run: Run, service: Path) -> None:
+    (service / LIBRARY / "context.py").write_text("context = 2\n")
+    (service / LIBRARY / "mine.py").touch()
+    result = run()
+    assert result.exit_code == 1
+    told = result.stdout.splitlines()
+    assert told[0] == "2 files are not as the template has them; make update HEAL=1 restores them:"
+    assert told[1] == f"{LIBRARY}/context.py: edited by hand"
+    assert told[2].startswith("    -> src/: ")
+    assert told[3] == f"{LIBRARY}/mine.py: added by hand"
+
+
+def test_a_file_that_is_missing_is_drift(run: Run, service: Path) -> None:
+    (service / LIBRARY / "context.py").unlink()
+    document = json.loads(run("--json").stdout)
+    assert document["status"] == "drift"
+    assert [(file["path"], file["state"]) for file in document["files"]] == [
+        (f"{LIBRARY}/context.py", "removed")
+    ]
+    assert document["chassis"]["version"] == "0.1.0"
+    assert document["chassis"]["digest"] != document["chassis"]["released_digest"]
+
+
+def test_a_changed_record_is_drift(run: Run, service: Path) -> None:
+    record = service / "chassis/releases.json"
+    record.write_text(record.read_text().replace('"digest": "', '"digest": "0'))
+    result = run()
+    assert result.exit_code == 1
+    assert "1 file is not as the template has them" in result.stdout
+    assert "chassis/releases.json: edited by hand" in result.stdout
+
+
+def test_outside_a_service_nothing_can_be_told(run: Run, tmp_path: Path) -> None:
+    result = run(directory=tmp_path)
+    assert result.exit_code == 2
+    assert result.stdout.startswith(f"Cannot tell: there is no {LIBRARY}/ in ")
+
+
+def test_without_a_record_nothing_can_be_told(run: Run, service: Path) -> None:
+    (service / "chassis/releases.json").unlink()
+    result = run()
+    assert result.exit_code == 2
+    assert "this chassis comes from no release" in result.stdout
+
+
+def test_a_commit_between_releases_cannot_be_told_offline(run: Run, service: Path) -> None:
+    answer(service, "https://template.invalid/t.git", "0.1.0-2-gdeadbee")
+    (service / LIBRARY / "context.py").write_text("context = 2\n")
+    result = run()
+    assert result.exit_code == 2
+    assert "rendered from 0.1.0-2-gdeadbee, which is no release" in result.stdout
+
+
+def test_a_service_that_left_the_template_can_still_ask(run: Run, service: Path) -> None:
+    (service / ".copier-answers.yml").unlink()
+    assert run().exit_code == 0
+    assert run("--template", "recorded").exit_code == 2
+
+
+def test_with_the_template_every_file_is_compared(run: Run, service: Path, template: Path) -> None:
+    exact = run("--template", str(template))
+    assert (exact.exit_code, exact.stdout) == (0, "Exact: the template's files are those of 0.1.0.\n")
+    (service / "Makefile").write_text("mine:\n")
+    drift = json.loads(run("--template", str(template), "--json").stdout)
+    assert (drift["status"], drift["compared"]) == ("drift", "0.1.0")
+    assert [(file["path"], file["neighbour"]) for file in drift["files"]] == [("Makefile", "service.mk")]
+
+
+def test_what_you_deleted_stays_deleted_and_is_no_drift(run: Run, service: Path, template: Path) -> None:
+    (service / "Makefile").unlink()
+    result = run("--template", str(template))
+    assert result.exit_code == 0
+    assert "Makefile: deleted by you (stays deleted)" in result.stdout
+
+
+def test_a_template_on_this_machine_is_used_unasked(run: Run, service: Path, template: Path) -> None:
+    answer(service, str(template))
+    (service / "Makefile").write_text("mine:\n")
+    assert run().exit_code == 1
+    assert run("--template", "recorded").exit_code == 1
+
+
+def test_a_template_that_does_not_know_the_version_leaves_the_library(
+    run: Run, service: Path, template: Path
+) -> None:
+    answer(service, str(template), "0.9.0")
+    assert run().exit_code == 0
+    asked = run("--template", str(template))
+    assert asked.exit_code == 2
+    assert "the template has no commit 0.9.0" in asked.stdout
+
+
+def test_a_template_that_cannot_be_reached_is_told(run: Run, tmp_path: Path) -> None:
+    result = run("--template", f"file://{tmp_path}/nowhere")
+    assert result.exit_code == 2
+    assert "the template cannot be fetched from" in result.stdout

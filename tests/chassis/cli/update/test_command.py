@@ -1,0 +1,78 @@
+"""The command: its exit codes, its JSON, and what it says when it stops."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from chassis.cli.update.command import app
+
+Run = Callable[..., Result]
+
+UNCOMMITTED = "not everything is committed: commit these files, ignore or remove them, and run this again"
+
+
+@pytest.fixture
+def run(service: Path) -> Run:
+    return lambda *arguments: CliRunner().invoke(app, ["--directory", str(service), *arguments])
+
+
+def test_a_service_that_is_behind_exits_with_2(run: Run) -> None:
+    result = run("--check")
+    assert result.exit_code == 2
+    assert result.stdout.startswith("Behind: this service has 0.1.0, the newest release is 0.2.0.")
+
+
+def test_a_service_that_is_up_to_date_exits_with_0(run: Run) -> None:
+    assert run("--check", "--to", "0.1.0").exit_code == 0
+
+
+def test_an_error_exits_with_1_and_says_what_to_do(run: Run, service: Path) -> None:
+    (service / "new file").touch()
+    result = run()
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "    new file",
+        f"chassis update: {UNCOMMITTED}",
+    ]
+
+
+def test_json_holds_everything_and_nothing_else_is_printed(run: Run, service: Path, copier: Any) -> None:
+    (service / "new file").touch()
+    failed = json.loads(run("--json").stdout)
+    assert (failed["status"], failed["files"]) == ("failed", ["new file"])
+    assert failed["error"] == UNCOMMITTED
+    (service / "new file").unlink()
+    behind = json.loads(run("--check", "--json").stdout)
+    assert (behind["status"], behind["changelog"]) == ("behind", "## 0.2.0 (2026-11-02)\n\n- The `second`.")
+    updated = json.loads(run("--json").stdout)
+    assert (updated["status"], updated["branch"], updated["tests"]) == (
+        "updated",
+        "chassis-update-0.2.0",
+        "passed",
+    )
+
+
+def test_what_a_failing_program_printed_is_shown(run: Run, copier: Any) -> None:
+    copier.fails = "line one\nline two"
+    assert run().stderr.splitlines()[:2] == ["    line one", "    line two"]
+
+
+def test_a_stopped_update_says_so(run: Run, copier: Any) -> None:
+    def stop(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    copier.during = stop
+    result = run()
+    assert result.exit_code == 130
+    assert result.stderr == "chassis update: stopped; the service is as it was\n"
+
+
+@pytest.mark.parametrize("data", ["bundles", "=x"])
+def test_data_names_an_answer(run: Run, data: str) -> None:
+    result = run("--data", data)
+    assert result.exit_code == 1
+    assert "write --data question=value" in result.stderr

@@ -1,0 +1,113 @@
+"""Copier is run in one version, wherever it comes from."""
+
+import importlib.metadata
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chassis.cli.update import copier_run
+from chassis.cli.update.errors import UpdateError
+
+ROOT = Path(__file__).parents[4]
+
+# Prints its arguments, one in a line, and fails if one is "broken".
+PROGRAM = """#!/bin/sh
+for argument; do
+  if [ "$argument" = --version ]; then echo "copier 1.2.3"; exit; fi
+  echo "$argument" >> "$(dirname "$0")/arguments"
+  if [ "$argument" = broken ]; then echo "why it is broken" >&2; exit 1; fi
+done
+"""
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    copier_run._program.cache_clear()
+    yield
+    copier_run._program.cache_clear()
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Take Copier out of this environment and put a program on the PATH, with nothing beside it."""
+
+    def absent(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing" / "python"))
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+    def install(name: str) -> Path:
+        (folder / name).write_text(PROGRAM)
+        (folder / name).chmod(0o755)
+        return folder / "arguments"
+
+    return install
+
+
+def test_the_pinned_version_is_the_one_that_is_tested_with() -> None:
+    pins = re.findall(r'"copier==([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert pins == [copier_run.PIN]
+
+
+def test_the_one_of_this_environment(tmp_path: Path) -> None:
+    (tmp_path / "answers.yml").write_text("port: 8000\n")
+    with pytest.raises(UpdateError, match="could not render") as raised:
+        copier_run.render(tmp_path / "no.git", "0.1.0", tmp_path / "answers.yml", tmp_path / "out")
+    assert "no.git" in raised.value.output
+
+
+def test_one_of_another_version_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.0.0")
+    assert copier_run._program()[:2] != (sys.executable, "-m")
+
+
+def test_the_one_on_the_path_if_it_is_pinned(
+    install: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copier_run, "PIN", "1.2.3")
+    arguments = install("copier")
+    copier_run.update(tmp_path, "0.2.0", {"bundles": "[a]", "port": "1"}, trust=True)
+    options = "--quiet --defaults --skip-answered --conflict inline --vcs-ref 0.2.0 --trust"
+    data = "--data bundles=[a] --data port=1"
+    assert " ".join(arguments.read_text().split()) == f"update {options} {data} ."
+
+
+def test_else_uv_fetches_it(install: Callable[[str], Path], tmp_path: Path) -> None:
+    install("copier")
+    arguments = install("uv")
+    copier_run.render(tmp_path / "t.git", "0.1.0", tmp_path / "answers", tmp_path / "out")
+    assert (
+        arguments.read_text().split()
+        == (
+            f"tool run copier=={copier_run.PIN} copy --quiet --defaults --data-file {tmp_path}/answers"
+            f" --vcs-ref 0.1.0 {tmp_path}/t.git {tmp_path}/out"
+        ).split()
+    )
+
+
+def test_without_either_it_says_what_to_install(install: Callable[[str], Path], tmp_path: Path) -> None:
+    install("nothing")
+    with pytest.raises(UpdateError, match="install uv, which fetches it"):
+        copier_run.update(tmp_path, "0.2.0", {}, trust=False)
+
+
+def test_a_failure_shows_why(install: Callable[[str], Path], tmp_path: Path) -> None:
+    install("uv")
+    with pytest.raises(UpdateError, match="could not update to version broken") as raised:
+        copier_run.update(tmp_path, "broken", {}, trust=False)
+    assert raised.value.output == "why it is broken"
+
+
+def test_uv_is_also_found_where_make_puts_it(install: Callable[[str], Path], tmp_path: Path) -> None:
+    install("nothing")
+    assert copier_run.find_uv(tmp_path) is None
+    (tmp_path / ".uv/bin").mkdir(parents=True)
+    (tmp_path / ".uv/bin/uv").touch()
+    assert copier_run.find_uv(tmp_path) == tmp_path / ".uv/bin/uv"

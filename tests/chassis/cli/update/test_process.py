@@ -1,0 +1,62 @@
+"""Other programs: told nothing that misleads them, and not outliving an update that is stopped."""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from chassis.cli.update.process import run, stoppable, surroundings
+
+
+def test_what_a_program_prints_and_how_it_ends(tmp_path: Path) -> None:
+    script = "import sys; print(sys.stdin.read()); print('bad', file=sys.stderr); sys.exit(3)"
+    done = run([sys.executable, "-c", script], tmp_path, text="in")
+    assert (done.code, done.stdout, done.stderr, done.output) == (3, "in\n", "bad\n", "in\nbad")
+
+
+def test_bytes_that_are_no_text_do_not_matter(tmp_path: Path) -> None:
+    assert (
+        run([sys.executable, "-c", r"import os; os.write(1, b'\xff')"], tmp_path).stdout
+        == "\N{REPLACEMENT CHARACTER}"
+    )
+
+
+def test_no_program_is_led_to_another_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "GIT_DIR",
+        "GIT_INDEX_FILE",
+        "MAKEFLAGS",
+        "VIRTUAL_ENV",
+        "PYTHONPATH",
+        "UV_PROJECT_ENVIRONMENT",
+    ):
+        monkeypatch.setenv(name, "x")
+        assert name not in surroundings()
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    assert (
+        surroundings({"A": "b"}).items() >= {"UV_OFFLINE": "1", "A": "b", "GIT_TERMINAL_PROMPT": "0"}.items()
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_the_program_and_what_it_started(tmp_path: Path, number: signal.Signals) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    # The program and its child hold the pipe open; its end is seen when both are gone.
+    command = ["sh", "-c", f"sleep 60 > {fifo} & wait"]
+
+    def stop() -> None:
+        with fifo.open("rb") as pipe:
+            os.kill(os.getpid(), number)
+            assert pipe.read() == b""
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), stoppable():
+        run(command, tmp_path)
+    thread.join()
+    assert signal.getsignal(number) is before

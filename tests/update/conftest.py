@@ -1,0 +1,94 @@
+"""What the update tests share: the template's releases, renders of them, and services that their owners edited.
+
+All of it is made once a session, whatever the number of workers, and only read afterwards.
+"""
+
+import fcntl
+import os
+import pickle
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+
+from releases import Releases, commit, git
+
+Once = Callable[[str, Callable[[Path], Any]], Any]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make something in a folder of its own, in the first worker that wants it; all get what was returned."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "update"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], Any]) -> Any:
+        result = shared / f"{name}.pickle"
+        with locked(shared / f"{name}.lock"):
+            if not result.exists():
+                shutil.rmtree(shared / name, ignore_errors=True)
+                result.write_bytes(pickle.dumps(make(shared / name)))
+        return pickle.loads(result.read_bytes())
+
+    return made
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Wait until no other worker holds the file."""
+    with file.open("w") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def releases(once: Once) -> Releases:
+    """The template's repository with a tag for every release, also for made-up ones to come."""
+    made: Releases = once("template", Releases.make)
+    return made
+
+
+@pytest.fixture(scope="session")
+def rendered(once: Once, releases: Releases) -> Callable[..., Path]:
+    """A render of one version, committed. Copy it before you change it."""
+
+    def render(version: str, name: str = "default", **answers: Any) -> Path:
+        def make(folder: Path) -> Path:
+            service = folder / "service"
+            copier.run_copy(
+                str(releases.repository), service, data=answers, vcs_ref=version, defaults=True, quiet=True
+            )
+            commit(service, "Begin")
+            return service
+
+        made: Path = once(f"{version}-{name}", make)
+        return made
+
+    return render
+
+
+@pytest.fixture
+def service(rendered: Callable[..., Path], releases: Releases, tmp_path: Path) -> Path:
+    """A service of the present version, with every answer at its default, to do something with."""
+    return Path(shutil.copytree(rendered(releases.present), tmp_path / "service", symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def update() -> Callable[..., None]:
+    """Update a service without trust, as `copier update --defaults` does, to the newest version or ``to``."""
+
+    def updated(service: Path, to: str | None = None, **options: Any) -> None:
+        copier.run_update(service, vcs_ref=to, defaults=True, overwrite=True, quiet=True, **options)
+
+    return updated
+
+
+__all__ = ["commit", "git"]

@@ -1,0 +1,142 @@
+"""Services that their owners edited, in many ways and from every release, updated: nothing is lost.
+
+`UPDATE_HISTORIES=300` runs that many instead of a few, `UPDATE_SEED=17` the one that failed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from histories import EDITS, Owner
+from ownership import files
+from promises import broken_promises, contents
+from releases import Releases, commit, numbers
+
+SAMPLE = 6
+# Of how many histories one also runs the service's own tests.
+TESTED = 5
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "everything": {
+        "bundles": "all",
+        "ci": "gitlab",
+        "deployment": "compose",
+        "description": 'It\'s "quoted" é 🚀',
+    },
+    "little": {
+        "service_name": "Größe & Maß",
+        "ci": "none",
+        "deployment": "none",
+        "team": "'Payments': {a: b} #1",
+    },
+    "database": {"service_name": "Orders", "bundles": ["database"]},
+}
+
+
+def seeds() -> list[int]:
+    """The histories to run."""
+    if chosen := os.environ.get("UPDATE_SEED"):
+        return [int(chosen)]
+    return list(range(int(os.environ.get("UPDATE_HISTORIES", SAMPLE))))
+
+
+def journeys(releases: Releases) -> list[tuple[str, str]]:
+    """Give every released version with the present one, and the present with the one that follows."""
+    to_present = [(version, releases.present) for version in releases.released]
+    return [*to_present, (releases.present, releases.following)]
+
+
+def answers_for(releases: Releases, version: str, name: str) -> dict[str, Any]:
+    """Give a set of answers as far as a version asks for them."""
+    questions = releases.questions(version)
+    answers = {question: answer for question, answer in ANSWERS[name].items() if question in questions}
+    if answers.get("bundles") == "all":
+        answers["bundles"] = list(questions["bundles"]["choices"].values())
+    return answers
+
+
+@pytest.mark.parametrize("seed", seeds())
+def test_an_update_keeps_what_the_owner_wrote(
+    seed: int,
+    releases: Releases,
+    rendered: Callable[..., Path],
+    update: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    possible = list(product(journeys(releases), ANSWERS))
+    (source, target), name = possible[seed % len(possible)]
+    answers = answers_for(releases, source, name)
+    began = rendered(source, name, **answers)
+    service = Path(shutil.copytree(began, tmp_path / "service", symlinks=True))
+    done = Owner(service, seed).work()
+    commit(service, "Years of work")
+    before = Path(shutil.copytree(service, tmp_path / "before", symlinks=True))
+    update(service, to=target, unsafe=releases.crosses_migration(source, target))
+    broken = broken_promises(service, before, began, rendered(target, name, **answers))
+    broken += uncompilable(service)
+    if not broken and seed % TESTED == 0:
+        broken += failed_tests(service)
+    story = f"{source} -> {target}, answers {name}: {', '.join(done)}"
+    assert broken == [], f"repeat it with UPDATE_SEED={seed}\n{story}\n" + "\n".join(broken)
+
+
+def uncompilable(service: Path) -> list[str]:
+    """Find Python files that are none any more."""
+    broken = []
+    for path, file in files(service).items():
+        if path.endswith(".py") and not path.startswith("chassis/"):
+            try:
+                compile(file.read_bytes(), path, "exec")
+            except SyntaxError as error:
+                broken.append(f"does not compile: {path}: {error}")
+    return broken
+
+
+def failed_tests(service: Path) -> list[str]:
+    """Run the service's own tests, on the library that was vendored into it."""
+    path = os.pathsep.join([str(service / "src"), str(service / "chassis" / "src")])
+    kept = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"],
+        cwd=service,
+        env=kept | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (
+        []
+        if done.returncode == 0
+        else [f"the service's tests fail:\n{done.stdout[-4000:]}{done.stderr[-2000:]}"]
+    )
+
+
+def test_one_update_through_all_releases_equals_one_after_the_other(
+    releases: Releases, rendered: Callable[..., Path], update: Callable[..., None], tmp_path: Path
+) -> None:
+    versions = [*releases.released, releases.present, releases.following, releases.last]
+    versions.sort(key=numbers)
+    at_once = Path(shutil.copytree(rendered(versions[0]), tmp_path / "service", symlinks=True))
+    Owner(at_once, 4711).work(15)
+    commit(at_once)
+    stepwise = Path(shutil.copytree(at_once, tmp_path / "stepwise" / "service", symlinks=True))
+    update(at_once, unsafe=releases.crosses_migration(versions[0], versions[-1]))
+    for source, target in pairwise(versions):
+        update(stepwise, to=target, unsafe=releases.crosses_migration(source, target))
+        commit(stepwise, target)
+    assert contents(stepwise) == contents(at_once)
+
+
+def test_every_edit_is_made_by_some_history(
+    releases: Releases, rendered: Callable[..., Path], tmp_path: Path
+) -> None:
+    service = Path(shutil.copytree(rendered(releases.present), tmp_path / "service", symlinks=True))
+    done = Owner(service, 1).work(400)
+    assert {edit.__name__ for edit in EDITS} - set(done) == set()
