@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from refused import Refused
 from toml_document import Document, Key, Statement, parse, value, verified
 
-__all__ = ["items", "remove_item", "replace_item", "set_apart"]
+__all__ = ["add_item", "items", "remove_item", "replace_item", "set_apart"]
 
 # A string on one line, in either quoting, or a comment, which hides what looks like a string in it.
 STRING_OR_COMMENT = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|#[^\n]*")
@@ -21,6 +21,30 @@ def items(text: str, key: Key) -> list[str]:
     """Give the strings of a list, nothing if there is none. Raises ``Refused`` for what is no TOML."""
     found = value(parse(text), key)
     return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
+
+
+def add_item(text: str, key: Key, comment: str, item: str) -> str:
+    """Return the text with a string added to a list, on a line of its own below a comment line of the list.
+
+    A list that holds the string or has no such comment is left alone.
+    """
+    data = parse(text)
+    document = Document.read(text)
+    statement = next((found for found in document.pairs() if found.path == key), None)
+    if statement is None or item in items(text, key):
+        return text
+    source = document.source(statement)
+    below = re.search(rf"^([ \t]*){re.escape(comment)}(\r?\n)", source, re.MULTILINE)
+    if below is None:
+        return text
+    line = f"{below[1]}{json.dumps(item, ensure_ascii=False)},{below[2]}"
+    edited = source[: below.end()] + line + source[below.end() :]
+    added = parse(document.with_source(statement, edited))
+    listed = value(added, key)
+    if sorted(map(repr, listed)) != sorted(map(repr, [*value(data, key), item])):
+        raise Refused(f"{'.'.join(key)} is written in a way that is not understood")
+    value(data, key)[:] = listed
+    return verified(document.with_source(statement, edited), data, key)
 
 
 def replace_item(text: str, key: Key, old: str, new: str) -> str:

@@ -20,21 +20,24 @@ from toml_document import Key
 
 NEEDED: Key = ("project", "dependencies")
 DEV: Key = ("dependency-groups", "dev")
-YOURS = "# Yours: the lines around these comments."
+YOURS = "# Yours."
 PINNED = {"mypy": "mypy>=2.4,<3", "ruff": "ruff==0.17.5"}
 
 
-def describe_by_answer(text: str) -> str:
+def set_description_apart(text: str) -> str:
     """Return a pyproject.toml whose description is apart from the version, which the owner bumps."""
     return toml_keys.comment(text, ("project", "description"), "# The template's: an answer.")
 
 
 def set_bundles_apart(text: str) -> str:
-    """Return a pyproject.toml whose chassis entry, which names the bundles, is apart from its neighbours."""
+    """Return a pyproject.toml whose chassis entry, which names the bundles, is apart from its neighbours.
+
+    What the example imports follows it: `uv add` sorts a list only if it was sorted, and else appends.
+    """
     for item in toml_lists.items(text, NEEDED):
-        if item.startswith("vendored-chassis"):
+        if _name(item) == "vendored-chassis":
             text = toml_lists.set_apart(text, NEEDED, item, "# The template's: the chosen bundles.", YOURS)
-    return text
+    return _with_items(text, NEEDED, "fastapi", "pydantic")
 
 
 def take_tools_from_chassis(text: str) -> str:
@@ -53,7 +56,17 @@ def take_tools_from_chassis(text: str) -> str:
         for requirement in PINNED.values():
             text = toml_lists.remove_item(text, DEV, requirement)
         text = toml_lists.replace_item(text, DEV, old, new)
-    return toml_lists.set_apart(text, DEV, new, "# The template's: tools and fixtures for checks.", YOURS)
+    text = toml_lists.set_apart(text, DEV, new, "# The template's: tools and fixtures for checks.", YOURS)
+    return _with_items(text, DEV, "httpx2")
+
+
+def _with_items(text: str, key: Key, *wanted: str) -> str:
+    """Add what is imported directly, unless the owner wants a version of it already."""
+    present = {_name(item) for item in toml_lists.items(text, key)}
+    for item in reversed(wanted):
+        if item not in present:
+            text = toml_lists.add_item(text, key, YOURS, item)
+    return text
 
 
 def _name(requirement: str) -> str:
@@ -67,7 +80,7 @@ def main() -> int:
         settle(
             Service.of_this_update(),
             "pyproject.toml",
-            describe_by_answer,
+            set_description_apart,
             set_bundles_apart,
             take_tools_from_chassis,
         )

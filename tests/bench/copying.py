@@ -1,8 +1,7 @@
 """``copier copy`` and ``copier update`` against Copier's floor: ``python tests/bench/copying.py``.
 
-The floor is a template of the same files, as they come out, that has no question and no Jinja. Both templates are
-Git repositories of two versions; the second changes one file. Versions of the template's own history are not in
-them, so fetching costs both the same.
+The floor is a template of the same files, as they come out, that has no question and no Jinja. Both templates
+are Git repositories of two versions; the second changes one file. The template's own history is not in them.
 """
 
 import os
@@ -18,7 +17,7 @@ import budgets
 from figures import Figure, ratios, spread
 from peers import ROOT
 
-ROUNDS = 7
+COPIES, UPDATES = 7, 3
 CHANGED = "template/chassis/src/chassis/context.py"
 _TOOLS = Path(sys.executable).parent
 _FLOOR = """\
@@ -46,18 +45,25 @@ def measure() -> list[Figure]:
             _second_version(template)
         services = {name: _service(folder / f"service-{name}", at) for name, at in templates.items()}
         copies = _rounds(
-            lambda name, number: _copy(templates[name], folder / f"copy-{name}-{number}"), list(templates)
+            lambda name, number: _copy(templates[name], folder / f"copy-{name}-{number}"),
+            list(templates),
+            COPIES,
         )
-        for name, service in services.items():
-            for number in range(ROUNDS):
-                shutil.copytree(service, folder / f"update-{name}-{number}", symlinks=True)
-        updates = _rounds(lambda name, number: _update(folder / f"update-{name}-{number}"), list(templates))
+        for kind, service in services.items():
+            for number in range(UPDATES):
+                shutil.copytree(service, folder / f"update-{kind}-{number}", symlinks=True)
+        updates = _rounds(
+            lambda name, number: _update(folder / f"update-{name}-{number}"), list(templates), UPDATES
+        )
         files = sum(1 for path in rendered.rglob("*") if path.is_file())
-    return [_figure("copier copy", copies, budgets.COPY, files), _figure("copier update", updates, None, files)]
+    return [
+        _figure("copier copy", copies, budgets.COPY, files),
+        _figure("copier update", updates, None, files),
+    ]
 
 
-def _rounds(run: Callable[[str, int], None], names: list[str]) -> list[dict[str, float]]:
-    return [{name: _seconds(run, name, number) for name in names} for number in range(ROUNDS)]
+def _rounds(run: Callable[[str, int], None], names: list[str], rounds: int) -> list[dict[str, float]]:
+    return [{name: _seconds(run, name, number) for name in names} for number in range(rounds)]
 
 
 def _seconds(run: Callable[[str, int], None], name: str, number: int) -> float:

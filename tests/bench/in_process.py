@@ -1,8 +1,8 @@
 """Time of a request without a socket: ``python tests/bench/in_process.py [--rounds 15]``.
 
-Each subject is a process of its own, since logging belongs to the process. They take turns: one round lets each
-of them answer some requests, and a ratio is made within a round. Hello-world is measured in processor time, of
-all threads; the handler of one millisecond by the clock, median.
+Each subject is a process of its own, since logging belongs to the process. They take turns: one round lets
+each of them answer some requests, and a ratio is made within a round. Hello-world is measured in processor
+time, of all threads; the handler of one millisecond by the clock, median.
 """
 
 import argparse
@@ -62,8 +62,8 @@ def measure(names: Sequence[str] = COMPARED, *, rounds: int = ROUNDS) -> list[Fi
 class Subject:
     """A subject in a process of its own."""
 
-    def __init__(self, process: "subprocess.Popen[str]", orders: IO[str], answers: IO[str]) -> None:
-        self._process = process
+    def __init__(self, name: str, orders: IO[str], answers: IO[str]) -> None:
+        self._name = name
         self._orders = orders
         self._answers = answers
 
@@ -72,7 +72,7 @@ class Subject:
         print(requests, file=self._orders, flush=True)
         line = self._answers.readline()
         if not line:
-            raise RuntimeError(f"a subject ended by itself: {self._process.args}")
+            raise RuntimeError(f"a subject ended by itself: {self._name}")
         found: dict[str, float] = json.loads(line)
         return found
 
@@ -90,7 +90,7 @@ def started(name: str) -> Iterator[Subject]:
     ) as process:
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("the pipes to a subject are missing")
-        yield Subject(process, process.stdin, process.stdout)
+        yield Subject(name, process.stdin, process.stdout)
         process.stdin.close()
 
 
@@ -129,9 +129,7 @@ async def _work(running: Running, numbers: range) -> float:
     return median(seconds)
 
 
-def _figure(
-    measure: str, name: str, rounds: list[dict[str, float]], allowed: Mapping[str, float]
-) -> Figure:
+def _figure(measure: str, name: str, rounds: list[dict[str, float]], allowed: Mapping[str, float]) -> Figure:
     found = ratios(rounds, name)
     micros = spread([one[name] * 1e6 for one in rounds]).middle
     return Figure(

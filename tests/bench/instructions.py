@@ -2,11 +2,11 @@
 
 Counted are two runs of a program that differ in their number of requests, so that the start, the end and all
 that happens once cancel out. The count depends on nothing that the machine does beside: repeats agree within
-1 %, mostly within 0.1 %. It is no time: a slow instruction counts as much as a fast one, and what the kernel does
-does not count at all. The caller's own share, about 2 % of a bare request, is in every count.
+1 %, mostly within 0.1 %. It is no time: a slow instruction counts as much as a fast one, and what the kernel
+does is not counted at all. The caller's own share, about 2 % of a bare request, is in every count.
 
-All threads count. ``chassis-100`` throws its spans away in the exporting thread, as the budget of a request asks;
-``chassis-100-export`` makes the bytes of them that would be sent.
+All threads count. ``chassis-100`` throws its spans away in the exporting thread, as the budget of a request
+asks; ``chassis-100-export`` makes the bytes of them that would be sent.
 """
 
 import argparse

@@ -4,10 +4,9 @@ import asyncio
 import sys
 
 import budgets
+from chassis.ratelimit import MemoryRateLimiter, Quota
 from figures import Figure
 from timing import microseconds_of
-
-from chassis.ratelimit import MemoryRateLimiter, Quota
 
 MANY_KEYS = 1_000_000
 DECISIONS = 100_000

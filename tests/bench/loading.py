@@ -5,11 +5,10 @@ import tempfile
 from pathlib import Path
 
 import budgets
-from figures import Figure
-from timing import microseconds
-
 from chassis.service_settings import ServiceSettings
 from chassis.settings import load
+from figures import Figure
+from timing import microseconds
 
 _ENVIRONMENT = {"LOG_LEVEL": "INFO", "PORT": "8080", "RATE_LIMIT_REQUESTS": "1000", "DRAIN_DELAY": "2"}
 _FILE = "service:\n  name: bench\nserver:\n  port: 8000\nlogging:\n  format: json\n"

@@ -3,10 +3,9 @@
 import sys
 
 import budgets
+from chassis.masking import Masker
 from figures import Figure
 from timing import microseconds
-
-from chassis.masking import Masker
 
 CLEAN: dict[str, object] = {
     "method": "GET",

@@ -28,6 +28,6 @@ def folder() -> Path:
     place = ROOT / "build" / "bench" / f"peers-{digest}"
     if not place.exists():
         uv = Path(sys.executable).with_name("uv")
-        command = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]
+        command: list[str | Path] = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]
         subprocess.run([*command, "--target", place, "--requirement", REQUIREMENTS], check=True)
     return place

@@ -5,10 +5,9 @@ import sys
 from time import perf_counter
 
 import budgets
+from chassis.metrics import Metrics, MetricsSettings
 from figures import Figure
 from timing import microseconds
-
-from chassis.metrics import Metrics, MetricsSettings
 
 SERIES = 5000
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,8 +18,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from typing_extensions import override
+
 import budgets
-import copier
 import peers
 
 HERE = Path(__file__).resolve().parent
@@ -41,6 +43,8 @@ class Server:
 
 def render(folder: Path) -> Path:
     """Render a service with default answers, add the router of the subjects, and return where it is."""
+    import copier  # a second of imports, for this function alone
+
     snapshot, service = folder / "template", folder / "service"
     leftovers = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache", ".venv")
     for name in ("questions", "template"):
@@ -49,7 +53,8 @@ def render(folder: Path) -> Path:
     copier.run_copy(str(snapshot), service, data={"service_name": "Bench"}, defaults=True, quiet=True)
     package = service / "src" / "bench"
     (package / "hello.py").write_text(
-        '"""What all subjects answer."""\n\nfrom subjects import router\n\nrouter = router()\n', encoding="utf-8"
+        '"""What all subjects answer."""\n\nfrom subjects import router\n\nrouter = router()\n',
+        encoding="utf-8",
     )
     root = package / "app.py"
     text = root.read_text(encoding="utf-8")
@@ -77,21 +82,28 @@ def serving(name: str, service: Path, *, collector: int = 0) -> Iterator[Server]
         folder = HERE
         environment = peers.environment(name)
     began = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for(process, port)
-        yield Server(process, port, time.perf_counter() - began)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(PATIENCE)
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            if not wait_for(process, port):
+                errors.seek(0)
+                raise RuntimeError(f"no answer from {command}:\n{errors.read().decode()}")
+            yield Server(process, port, time.perf_counter() - began)
+        finally:
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(PATIENCE)
 
 
 def _of_service(service: Path, port: int, ratio: str | None, collector: int) -> dict[str, str]:
@@ -104,11 +116,17 @@ def _of_service(service: Path, port: int, ratio: str | None, collector: int) -> 
         "RATE_LIMIT_REQUESTS": "1000000000",
         "RATE_LIMIT_WINDOW": "60",
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
-        "OTEL_ENABLED": "false" if ratio is None else "true",
-        "OTEL_TRACES_SAMPLER_ARG": ratio or "0",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector}",
     }
-    return {**peers.environment("chassis"), **variables}
+    traces: Mapping[str, str] = (
+        {}
+        if ratio is None
+        else {
+            "OTEL_ENABLED": "true",
+            "OTEL_TRACES_SAMPLER_ARG": ratio,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector}",
+        }
+    )
+    return {**peers.environment("chassis"), **variables, **traces}
 
 
 def free_port() -> int:
@@ -119,20 +137,20 @@ def free_port() -> int:
         return port
 
 
-def wait_for(process: "subprocess.Popen[bytes]", port: int, path: str = "/items/1") -> None:
-    """Return when a server answers with 200."""
+def wait_for(process: "subprocess.Popen[bytes]", port: int, path: str = "/items/1") -> bool:
+    """Wait until a server answers with 200; False when it never does."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
             connection.request("GET", path)
             if connection.getresponse().status == 200:
-                return
+                return True
         except OSError:
             time.sleep(0.002)
         finally:
             connection.close()
-    raise RuntimeError(f"no answer from {process.args}")
+    return False
 
 
 @contextmanager
@@ -141,7 +159,8 @@ def collector() -> Iterator[int]:
     port = free_port()
     with subprocess.Popen([sys.executable, str(HERE / "servers.py"), str(port)]) as process:
         try:
-            wait_for(process, port)
+            if not wait_for(process, port):
+                raise RuntimeError("the collector does not answer")
             yield port
         finally:
             process.kill()
@@ -162,6 +181,7 @@ class _Collector(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    @override
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 

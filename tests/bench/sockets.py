@@ -1,8 +1,8 @@
 """Requests over sockets: ``python tests/bench/sockets.py [--rounds 7] [--seconds 2]``. Linux only.
 
-All servers run at once and take turns under load; a ratio is made within a round. Measured is the processor time
-of the server for one request, read from /proc: it counts what the server does in all its threads, and neither the
-load generator nor waiting. The load generator is wrk, else a small one of our own.
+All servers run at once and take turns under load; a ratio is made within a round. Measured is the processor
+time of the server for one request, read from /proc: it counts what the server does in all its threads, and
+neither the load generator nor waiting. The load generator is wrk, else a small one of our own.
 """
 
 import argparse
@@ -54,9 +54,7 @@ def measure(
     with all_serving(names) as servers:
         for server in servers.values():
             load(server, seconds / 2)
-        found = [
-            {name: load(server, seconds) for name, server in servers.items()} for _ in range(rounds)
-        ]
+        found = [{name: load(server, seconds) for name, server in servers.items()} for _ in range(rounds)]
         probes = probe(servers[budgets.UNTRACED]) if budgets.UNTRACED in servers else []
     return [*_compared(names, found), *probes]
 
@@ -71,12 +69,14 @@ def all_serving(names: Sequence[str]) -> Iterator[dict[str, Server]]:
 
 
 def load(server: Server, seconds: float) -> dict[str, float]:
-    """Keep a server busy; returns microseconds of its processor time a request, and percentiles of latency."""
+    """Keep a server busy; returns microseconds: its processor time for a request, percentiles of latency."""
     began = server.cpu_seconds()
     found = _wrk(server, seconds) if shutil.which("wrk") else _own(server, seconds)
     spent = server.cpu_seconds() - began
     if found["failed"] or not found["requests"]:
-        raise RuntimeError(f"{found['failed']} of {found['requests']} requests failed: {server.process.args}")
+        raise RuntimeError(
+            f"{found['failed']} of {found['requests']} requests failed: {server.process.args!r}"
+        )
     return {"cpu": spent / found["requests"] * 1e6, "p50": found["p50"], "p99": found["p99"]}
 
 

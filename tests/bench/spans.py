@@ -2,13 +2,13 @@
 
 import sys
 
-import budgets
-from figures import Figure
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from timing import microseconds
 
+import budgets
 from chassis.tracing import Tracing, TracingSettings
 from chassis.tracing.request import RequestSpan
+from figures import Figure
+from timing import microseconds
 
 BATCH = 128
 _HEADERS = [(b"host", b"127.0.0.1:8000"), (b"user-agent", b"bench/1.0")]

@@ -1,7 +1,7 @@
 """What the chassis adds to the start of a service: ``python tests/bench/start.py``.
 
-Imports: by time, by instructions, and which packages come along without need. Memory: of an application that has
-answered one request. Cold start: from the start of the process to its first answer.
+Imports: by time, by instructions, and which packages come along without need. Memory: of an application that
+has answered one request. Cold start: from the start of the process to its first answer.
 """
 
 import json
@@ -83,14 +83,14 @@ asyncio.run(main())
 
 def main() -> int:
     """Measure and print."""
-    for figure in (*measure(), *cold_starts()):
+    for figure in (*imports(), *measure()):
         print(figure.line())
     return 0
 
 
 def measure() -> list[Figure]:
-    """Measure imports and memory."""
-    return [*imports(), import_time(), memory()]
+    """Measure what depends on the machine: time, memory, cold start."""
+    return [import_time(), memory(), *cold_starts()]
 
 
 def imports() -> list[Figure]:
@@ -136,7 +136,9 @@ def import_time() -> Figure:
 
 def memory() -> Figure:
     """Measure what the chassis adds to the resident memory of FastAPI."""
-    rounds = [{name: _ask(_MEMORY.format(subject=name)) for name in ("bare", "chassis")} for _ in range(STARTS)]
+    rounds = [
+        {name: _ask(_MEMORY.format(subject=name)) for name in ("bare", "chassis")} for _ in range(STARTS)
+    ]
     found = spread([one["chassis"] - one["bare"] for one in rounds])
     return Figure(
         measure="memory over bare",
@@ -154,7 +156,9 @@ def cold_starts() -> list[Figure]:
     """Measure from the start of a process to its first answer."""
     with tempfile.TemporaryDirectory() as name:
         service = render(Path(name))
-        rounds = [{subject: _start(subject, service) for subject in ("bare", "chassis")} for _ in range(STARTS)]
+        rounds = [
+            {subject: _start(subject, service) for subject in ("bare", "chassis")} for _ in range(STARTS)
+        ]
     return [
         Figure(
             measure="cold start to first answer",
@@ -170,7 +174,9 @@ def cold_starts() -> list[Figure]:
 
 def unwanted(modules: Sequence[str]) -> list[str]:
     """Return the packages among these modules that nothing needs."""
-    return sorted(name for name in UNWANTED if any(one == name or one.startswith(f"{name}.") for one in modules))
+    return sorted(
+        name for name in UNWANTED if any(one == name or one.startswith(f"{name}.") for one in modules)
+    )
 
 
 def _start(subject: str, service: Path) -> float:

@@ -2,8 +2,8 @@
 
 - ``bare``: FastAPI alone.
 - ``usual``: FastAPI inside the stack that teams usually put around it; its packages are in peers.txt.
-- ``chassis``, ``chassis-1``, ``chassis-100``: a service with everything on, of whose requests none, 1 % and all
-  are traced.
+- ``chassis``, ``chassis-1``, ``chassis-100``: a service with everything on, of whose requests none, 1 % and
+  all are traced.
 """
 
 import asyncio
@@ -11,10 +11,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from fastapi import APIRouter, FastAPI
 
 import budgets
-from fastapi import APIRouter, FastAPI
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -69,10 +70,10 @@ def usual() -> ASGI:
 
 
 def chassis(ratio: float | None = None, *, export: str = "nothing") -> ASGI:
-    """Build a service with everything on. ``ratio`` is the part of requests that is traced, None for no tracing.
+    """Build a service with everything on.
 
-    ``export`` says what the thread behind the queue does with a span: ``nothing``, or what the service does with
-    one, up to the bytes that would be sent (``encode``).
+    ``ratio`` is the part of requests that is traced, None for no tracing. ``export`` says what the thread
+    behind the queue does with a span: ``nothing``, or all up to the bytes that would be sent (``encode``).
     """
     from chassis.app import create_app
     from chassis.logging import LoggingSettings
@@ -119,7 +120,7 @@ class Running:
         self._started = asyncio.Event()
         self._lifespan: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> "Running":
+    async def __aenter__(self) -> Self:
         """Start the application as a server does."""
         await self._received.put({"type": "lifespan.startup"})
         scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}

@@ -12,7 +12,7 @@ SECONDS = 0.1
 
 
 def microseconds(call: Callable[[], object]) -> Spread:
-    """Return the processor time of one call: the middle of some repeats, each of about a tenth of a second."""
+    """Return the processor time of one call: the middle of repeats of about 0.1 seconds each."""
     number = 1
     while (spent := _timed(call, number)) < SECONDS / 10:
         number *= 2

@@ -20,6 +20,7 @@ from slowapi.util import get_remote_address
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
+from typing_extensions import override
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -48,6 +49,7 @@ def usual_stack(app: FastAPI) -> FastAPI:
 class SecurityHeadersMiddleware(BaseHTTPMiddleware):
     """Adds seven headers."""
 
+    @override
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         """Answer with the headers."""
         response = await call_next(request)
@@ -62,6 +64,7 @@ class AccessLogMiddleware(BaseHTTPMiddleware):
         super().__init__(app)
         self._log = structlog.stdlib.get_logger("access")
 
+    @override
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         """Answer, then log."""
         structlog.contextvars.clear_contextvars()

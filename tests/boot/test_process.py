@@ -52,7 +52,7 @@ async def test_sigterm_under_load_loses_no_request(workers: str, in_memory: Path
         balancer = group.create_task(load_balancer())
         service.process.send_signal(signal.SIGTERM)
         await balancer
-    assert await asyncio.to_thread(service.process.wait, 30) == 0
+    assert await asyncio.to_thread(service.process.wait, 100) == 0
     assert lost == []
     assert set(answered) == {201}
 

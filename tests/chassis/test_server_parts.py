@@ -1,6 +1,7 @@
 """The parts of the server, inside the test's process."""
 
 import asyncio
+import json
 import signal
 import socket
 import sys
@@ -12,14 +13,17 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
-from structlog.testing import capture_logs
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from chassis.logging import unconfigure_logging
 from chassis.server import listener as listener_module
 from chassis.server import main, run
 from chassis.server.listener import Listener, StartupFailed
+from chassis.server.protocol import LARGEST_HEAD, bounded
 from chassis.server.reloader import watched
 from chassis.server.signals import Stop
 from chassis.server.sockets import CannotListenError, Sockets, cannot_listen, open_sockets
@@ -122,13 +126,17 @@ def test_a_mistake_that_the_factory_finds_is_listed(factory, capsys):
     )
 
 
-def test_a_factory_that_raises_is_logged_with_its_traceback(factory):
-    error = ZeroDivisionError("a bug")
-    with capture_logs() as logs:
-        assert run(factory(raising(error)), LOCAL) == 1
-    (line,) = logs
-    assert (line["event"], line["log_level"]) == ("the service cannot be built", "critical")
-    assert line["exc_info"]
+def test_a_factory_that_raises_is_logged_as_everything_is(factory, capfd):
+    error = ZeroDivisionError("a bug of ada@example.com")
+    unconfigure_logging()
+    try:
+        assert run(factory(raising(error)), LOCAL.model_copy(update={"environment": "production"})) == 1
+    finally:
+        unconfigure_logging()
+    (line,) = map(json.loads, capfd.readouterr().out.splitlines())
+    assert (line["event"], line["level"]) == ("the service cannot be built", "critical")
+    assert line["exception"].startswith("Traceback")
+    assert line["exception"].endswith("ZeroDivisionError: a bug of ad***om")
 
 
 def test_a_factory_that_does_not_exist_is_one_sentence(capsys):
@@ -232,6 +240,7 @@ class Site:
             routes=[
                 Route("/", self.home),
                 Route("/hold", self.hold),
+                Route("/headers", self.headers),
                 WebSocketRoute("/socket", self.websocket),
             ]
         )
@@ -240,6 +249,10 @@ class Site:
 
     async def home(self, request: object) -> PlainTextResponse:
         return PlainTextResponse("home")
+
+    async def headers(self, request: Request) -> PlainTextResponse:
+        await request.body()
+        return PlainTextResponse(" ".join(name.decode() for name, _ in request.scope["headers"]))
 
     async def hold(self, request: object) -> PlainTextResponse:
         self.arrived.set()
@@ -374,6 +387,63 @@ async def test_the_date_goes_on_while_requests_finish(monkeypatch):
     writer.close()
     await finished
     await site.listener.close()
+
+
+@pytest.mark.parametrize("piece", [b"y" * 1000, b"x: y\r\n" * 200], ids=["one header", "many headers"])
+async def test_a_head_without_an_end_is_refused_before_it_fills_the_memory(site: Site, piece: bytes):
+    reader, writer = await site.connect()
+    writer.write(b"GET / HTTP/1.1\r\nhost: site\r\n" + (b"" if piece.endswith(b"\n") else b"x-header: "))
+    for _ in range(LARGEST_HEAD // len(piece) + 1):
+        writer.write(piece)
+        await writer.drain()
+    assert await reader.readline() == b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    writer.close()
+
+
+async def test_a_large_head_and_a_large_body_pass(site: Site):
+    reader, writer = await site.connect()
+    head = b"GET / HTTP/1.1\r\nhost: site\r\ncontent-length: 1000000\r\nx-large: " + b"y" * 60_000
+    writer.write(head)
+    await writer.drain()
+    writer.write(b"\r\n\r\n")
+    for _ in range(1000):
+        writer.write(b"z" * 1000)
+        await writer.drain()
+    assert (await response(reader))[1] == "home"
+    writer.close()
+
+
+async def test_fields_behind_a_body_are_no_headers(site: Site):
+    reader, writer = await site.connect()
+    writer.write(
+        b"GET /headers HTTP/1.1\r\nhost: site\r\ntransfer-encoding: chunked\r\n\r\n"
+        b"1\r\nx\r\n0\r\nx-user: admin\r\n\r\n"
+    )
+    _, names = await response(reader)
+    assert names == "host transfer-encoding"
+    writer.close()
+
+
+def test_h11_keeps_its_own_bound():
+    assert bounded(H11Protocol) is H11Protocol
+
+
+async def test_a_connection_that_never_completes_a_head_is_closed(site: Site, monkeypatch):
+    monkeypatch.setattr(listener_module, "_TICK", 0.001)
+    silent, silent_writer = await site.connect()
+    slow, slow_writer = await site.connect()
+    slow_writer.write(request("/"))
+    await response(slow)
+    slow_writer.write(b"GET / HT")
+    busy, busy_writer = await site.connect()
+    busy_writer.write(request("/hold"))
+    await site.arrived.wait()
+    assert await silent.read() == b""
+    assert await slow.read() == b""
+    site.release.set()
+    assert (await response(busy))[1] == "released"
+    for writer in (silent_writer, slow_writer, busy_writer):
+        writer.close()
 
 
 async def test_an_application_that_does_not_start_is_no_listener():

@@ -245,27 +245,34 @@ def add_dev_requirement(owner: Owner) -> bool:
 def remove_requirement(owner: Owner) -> bool:
     """Remove a dependency that was added."""
     text = owner.path("pyproject.toml").read_text(encoding="utf-8")
-    added = [found for found in REQUIREMENTS if f'"{found}"' in text]
-    return bool(added) and uv(owner, "remove", re.split("[>=<]", owner.random.choice(added))[0])
+    added = [name for name in map(distribution, REQUIREMENTS) if f'"{name}' in text]
+    return bool(added) and uv(owner, "remove", owner.random.choice(added))
+
+
+def distribution(requirement: str) -> str:
+    """Give the name in a requirement."""
+    return re.split("[>=<]", requirement, maxsplit=1)[0]
 
 
 def uv(owner: Owner, *arguments: str) -> bool:
     """Let uv edit pyproject.toml, without resolving anything."""
     before = owner.path("pyproject.toml").read_bytes()
     command = [str(UV), *arguments, "--frozen", "--offline", "--quiet"]
-    subprocess.run(command, cwd=owner.service, check=True, capture_output=True)
+    done = subprocess.run(command, cwd=owner.service, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
     return owner.path("pyproject.toml").read_bytes() != before
 
 
 def append_requirement(owner: Owner) -> bool:
     """Write a dependency at the end of the list, by hand."""
-    line = f'    "{owner.random.choice(REQUIREMENTS)}",\n'
+    requirement = owner.random.choice(REQUIREMENTS)
+    end_of_list = re.compile(r"(\ndependencies = \[\n(?:.*\n)*?)(\])")
     return owner.change(
         "pyproject.toml",
         lambda text: (
             text
-            if line in text
-            else re.sub(r"(\ndependencies = \[\n(?:.*\n)*?)(\])", rf"\1{line}\2", text, count=1)
+            if f'"{distribution(requirement)}' in text
+            else end_of_list.sub(rf'\1    "{requirement}",\n\2', text, count=1)
         ),
     )
 

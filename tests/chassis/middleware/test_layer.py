@@ -1,14 +1,15 @@
 """The request layer, through applications that behave and applications that do not."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
-from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException
+from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from chassis import context
 from chassis.app import Service, create_app
@@ -362,3 +363,115 @@ def scope_of(path: str) -> Scope:
         "client": ("127.0.0.1", 40000),
         "server": ("127.0.0.1", 80),
     }
+
+
+def ended(how: str) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/ended")
+    async def endpoint() -> None:
+        if how == "exit":
+            sys.exit(3)
+        task = asyncio.create_task(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    @router.get("/ended-in-a-thread")
+    def endpoint_in_a_thread() -> None:
+        sys.exit(3)
+
+    return router
+
+
+@pytest.mark.parametrize(
+    ("how", "path", "kind"),
+    [
+        ("exit", "/ended", "SystemExit"),
+        ("exit", "/ended-in-a-thread", "SystemExit"),
+        ("cancelled", "/ended", "CancelledError"),
+    ],
+)
+async def test_what_is_no_exception_of_the_usual_kind_is_a_crash_too(how: str, path: str, kind: str) -> None:
+    app = build(ended(how))
+    async with client_of(app) as client:
+        response = await client.get(path)
+    assert (response.status_code, response.json()["code"]) == (500, "INTERNAL_ERROR")
+    assert response.headers["x-frame-options"] == "DENY"
+    metrics = app.environment.metrics.render()[0].decode()
+    assert f'service_requests_total{{method="GET",route="{path}",status="500"}} 1' in metrics
+    assert f'service_errors_total{{component="request",type="{kind}"}} 1' in metrics
+
+
+async def test_a_request_that_the_server_gives_up_is_told_that_it_stops() -> None:
+    entered = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    task = asyncio.create_task(wrapped(slow)(scope_of("/slow"), nothing, send))
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sent[0]["status"] == 503
+    assert (b"retry-after", b"1") in sent[0]["headers"]
+
+
+async def nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize("path", ["/echo", "/read"])
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_crash(
+    router: APIRouter, path: str
+) -> None:
+    @router.post("/read")
+    async def read(request: Request) -> int:
+        return len(await request.body())
+
+    app = build(router)
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {**scope_of(path), "method": "POST", "headers": [(b"content-type", b"application/json")]}
+    await app(scope, nothing, send)
+    assert sent[0]["status"] == 499
+    assert "service_errors_total{" not in app.environment.metrics.render()[0].decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        ("/items/1/", "/items/1"),
+        ("/items/1/?next=//evil.net/", "/items/1?next=//evil.net/"),
+        ("/items/%0d%0aX:y/", "/items/%0D%0AX:y"),
+        ("/items/a%5Cb/", "/items/a%5Cb"),
+        ("/slashed/1", "/slashed/1/"),
+    ],
+)
+async def test_a_slash_too_many_or_too_few_leads_to_a_path_of_this_service(
+    router: APIRouter, path: str, location: str
+) -> None:
+    router.add_api_route("/slashed/{number}/", endpoint=lambda number: number)
+    async with client_of(build(router)) as client:
+        response = await client.get(path, headers={"Host": "evil.net"})
+    assert response.status_code == 307
+    assert response.headers["location"] == location
+
+
+@pytest.mark.parametrize("path", ["/", "//", "//evil.net", "//evil.net/", "/unknown/", "/unknown"])
+async def test_no_other_path_is_redirected(path: str) -> None:
+    router = APIRouter()
+    if path.startswith("//"):
+        router.add_api_route("/{anything:path}/", endpoint=lambda anything: anything)
+    async with client_of(build(router)) as client:
+        response = await client.get(httpx2.URL("http://service.test", raw_path=path.encode()))
+    assert "location" not in response.headers

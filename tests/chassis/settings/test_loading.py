@@ -428,6 +428,18 @@ class TestAlmostRight:
             f"{name} is no variable of this service; did you mean LOG_LEVEL? (environment {name})"
         )
 
+    def test_the_canonical_name_is_suggested_before_the_nested_one(self, place: Any) -> None:
+        class Identity(Group, prefix="SERVICE_"):
+            name: str = "a"
+
+        class Named(Settings):
+            service: Identity = Identity()
+
+        (warning,) = load(Named, environ={"SERVICE_NAMEX": "x"}).warnings
+        assert str(warning).startswith(
+            "SERVICE_NAMEX is no variable of this service; did you mean SERVICE_NAME?"
+        )
+
     def test_in_env_file(self, place: Any) -> None:
         place.write(".env", "\nDATABSE_URL=x\n")
         (warning,) = place.load().warnings

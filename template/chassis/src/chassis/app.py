@@ -18,7 +18,13 @@ from typing_extensions import override
 
 from chassis.bundle import Bundle, Environment, in_dependency_order
 from chassis.logging import configure_logging, flush_logs
-from chassis.middleware import RequestLayer, crash_handler, mapped_handler, problem_handlers
+from chassis.middleware import (
+    RequestLayer,
+    crash_handler,
+    mapped_handler,
+    problem_handlers,
+    redirect_slashes,
+)
 from chassis.openapi import describe_problems
 from chassis.ratelimit import Limits
 from chassis.security import docs_routes
@@ -80,6 +86,7 @@ class Service(FastAPI):
         )
         for kind, to_error in environment.error_mappings.items():
             self.add_exception_handler(kind, mapped_handler(to_error))
+        redirect_slashes(self.router)
         self.router.routes.extend(environment.health.routes())
         self.management = self._place_operations()
 
@@ -122,6 +129,7 @@ class Service(FastAPI):
                 Exception: crash_handler(debug=environment.settings.debug),
             },
         )
+        redirect_slashes(management.router)
         return RequestLayer(management, environment.collaborators(), routes=management.routes)
 
     async def _metrics(self, request: Request) -> Response:

@@ -417,7 +417,9 @@ async def test_service_is_not_ready_before_its_migrations_have_run(settings, mig
     app = service(settings.model_copy(update={"migrate_on_start": True}), gate)
     async with connect(app) as client:
         assert (await client.get("/health/ready")).status_code == 503
-        assert "migrations have not run" in (await client.get("/health/detailed")).text
+        detail = (await client.get("/health/detailed")).text
+        assert "migrations have not run" in detail
+        assert "RuntimeError: broken" in detail
 
 
 async def test_connections_are_closed_with_the_service(app, database):

@@ -50,6 +50,16 @@ async def test_sqlite_connection_works_as_a_server_does(sqlite):
     await engine.dispose()
 
 
+async def test_pool_logs_at_the_level_of_sqlalchemys_own(sqlite, caplog):
+    engine = service_engine(sqlite)
+    with caplog.at_level("INFO"):
+        await engine.dispose()
+    assert not caplog.records
+    with caplog.at_level("INFO", "sqlalchemy.pool"):
+        await service_engine(sqlite).dispose()
+    assert "Pool disposed" in caplog.text
+
+
 async def test_sqlite_migrates_with_foreign_keys_off(sqlite):
     engine = migration_engine(sqlite)
     assert await pragma(engine, "foreign_keys") == 0

@@ -35,6 +35,17 @@ def test_models_that_match_pass(settings, migrations, models):
     assert_models_match_migrations(settings)
 
 
+def test_neither_models_nor_migrations_pass(settings, migrations):
+    migrations()
+    assert_models_match_migrations(settings)
+
+
+def test_models_without_any_migration_fail(settings, migrations, models):
+    migrations(models.authors)
+    with pytest.raises(AssertionError, match="add_table"):
+        assert_models_match_migrations(settings)
+
+
 def test_difference_fails_and_says_what_to_run(settings, migrations, models):
     migrations(models.authors.replace("50", "60"), first=first())
     with pytest.raises(AssertionError, match="make migration") as failure:

@@ -15,7 +15,8 @@ from chassis.masking.keys import Keys, Secrecy
 _NAME = r"(?<![\w.\-])(?P<key>[\w.\-]++)"
 _PAIR = re.compile(  # key = value, "key": value, key%3Dvalue
     _NAME
-    + r"""\]?(?P<quoted>\\*+["'`])?(?:\s{0,8}+|%20)(?P<sign>=>|:=|!=|={1,3}+|:|%3[aAdD])(?:\s{0,8}+|%20)""",
+    + r"""(?:\]|%5[dD])?(?P<quoted>\\*+["'`])?"""
+    + r"""(?:\s{0,8}+|%20)(?P<sign>=>|:=|!=|={1,3}+|:|%3[aAdD])(?:\s{0,8}+|%20)""",
     re.ASCII,
 )
 _OPTION = re.compile(
@@ -85,6 +86,8 @@ def _mask(text: str, pattern: re.Pattern[str], keys: Keys) -> str:
 def _secrecy(text: str, found: re.Match[str], keys: Keys) -> Secrecy:
     key = found["key"]
     secrecy = keys.secrecy(key)
+    if text[found.start() - 1 : found.start()] == "%":
+        secrecy = max(secrecy, keys.secrecy(key[2:]))  # of user%5Bpin%5D two signs belong to the bracket
     if secrecy is Secrecy.NONE and _is_from_query(found):
         return Secrecy.ALL
     if secrecy is Secrecy.NONE and text[found.start() - 1 : found.start()] == " ":

@@ -193,7 +193,7 @@ class Masker:
             result[self.text(name)] = self._field(name, item, walk)
         return result
 
-    def _items(self, value: Sequence[object] | AbstractSet[object], walk: _Walk) -> list[object]:
+    def _items(self, value: Sequence[object] | AbstractSet[object], walk: _Walk) -> object:
         if (
             isinstance(value, Sequence)
             and len(value) == len(("name", "value"))
@@ -202,6 +202,10 @@ class Masker:
             name = plain(value[0])
             if self._keys.secrecy(name) is Secrecy.ALL:
                 return [self.text(name), self._field(name, value[1], walk)]
+        if hasattr(value, "_asdict"):
+            return self._mapping(
+                value._asdict(), walk
+            )  # a named tuple or a row: its names tell what is secret
         result: list[object] = []
         for count, item in enumerate(value):
             if count >= MOST_ITEMS or walk.left <= 0:

@@ -32,7 +32,8 @@ def read_arrival(scope: Scope) -> Arrival:
     arrival = Arrival(request_id="", host=b"", user_agent="", content_length=None, origin=None)
     for name, value in scope["headers"]:
         if name == b"host":
-            arrival.host = value
+            # Two of them are no host: who reads only the first or the last would see another one.
+            arrival.host = value if not arrival.host else arrival.host + b"," + value
         elif name == b"origin":
             arrival.origin = value
         elif name == b"user-agent":

@@ -8,16 +8,13 @@ from starlette.types import Message, Scope, Send
 
 from chassis.errors import ServiceError
 from chassis.middleware.arrival import Arrival
-from chassis.middleware.problems import CRASH, problem_response
+from chassis.middleware.problems import CLIENT_CLOSED_REQUEST, CRASH, problem_response
 from chassis.security import Peer
 
 if TYPE_CHECKING:
     from chassis.middleware.layer import RequestLayer
 
 __all__ = ["Exchange"]
-
-CLIENT_CLOSED_REQUEST = 499
-"""Status in logs and metrics when the client left before an answer; nginx's number, never sent."""
 
 
 class Exchange:

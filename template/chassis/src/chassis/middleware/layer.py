@@ -13,12 +13,13 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis import context
-from chassis.errors import BadRequest, ServiceError, TooManyRequests
+from chassis.errors import BadRequest, ServiceError, TooManyRequests, Unavailable
 from chassis.lifecycle import Lifecycle
 from chassis.logging import AccessLog
 from chassis.metrics import UNMATCHED, Metrics
 from chassis.middleware.arrival import read_arrival
 from chassis.middleware.body import limited, too_large
+from chassis.middleware.ending import CRASHES, is_given_up
 from chassis.middleware.exchange import Exchange
 from chassis.middleware.problems import CRASH, error_from
 from chassis.middleware.route import RouteTemplates
@@ -95,7 +96,10 @@ class RequestLayer:
                 await self.app(scope, self._limit_body(exchange, receive), exchange.send)
         except (ServiceError, HTTPException) as error:
             await exchange.refuse(error_from(error))
-        except Exception as crash:  # noqa: BLE001 - whatever it is, the client gets an answer
+        except CRASHES as crash:
+            if is_given_up(crash):
+                await exchange.refuse(Unavailable("The service is stopping.", retry_after=1))
+                raise
             self.log_crash(crash, exchange.response_started)
             scope[CRASH] = crash
             await exchange.refuse(error_from(crash, debug=self.collaborators.debug))
@@ -146,7 +150,7 @@ class RequestLayer:
             return (*headers, (b"connection", b"close"))
         return headers
 
-    def log_crash(self, crash: Exception, response_started: bool) -> None:
+    def log_crash(self, crash: BaseException, response_started: bool) -> None:
         """Log what the application failed with, once, with its traceback."""
         self._log.error("request crashed", exc_info=crash, response_started=response_started)
         self.collaborators.metrics.error("request", type(crash).__name__)

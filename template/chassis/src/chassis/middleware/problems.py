@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -23,15 +23,24 @@ from chassis.errors import (
 )
 from chassis.masking import mask_text
 
-__all__ = ["crash_handler", "error_from", "mapped_handler", "problem_handlers", "problem_response"]
+__all__ = [
+    "CLIENT_CLOSED_REQUEST",
+    "crash_handler",
+    "error_from",
+    "mapped_handler",
+    "problem_handlers",
+    "problem_response",
+]
 
+CLIENT_CLOSED_REQUEST = 499
+"""Status in logs and metrics when the client left before an answer; nginx's number, never seen by anybody."""
 CRASH = "chassis.crash"
 """Scope key of the exception that a request crashed with: the framework answers before it raises."""
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 
-def error_from(exception: Exception, *, debug: bool = False) -> ServiceError:
+def error_from(exception: BaseException, *, debug: bool = False) -> ServiceError:
     """Return the error that a client sees for an exception.
 
     What nobody expected is an ``InternalError`` that says nothing; with ``debug`` it names the exception,
@@ -39,6 +48,8 @@ def error_from(exception: Exception, *, debug: bool = False) -> ServiceError:
     """
     if isinstance(exception, ServiceError):
         return exception
+    if _is_departure(exception):
+        return for_status(CLIENT_CLOSED_REQUEST)()
     if isinstance(exception, RequestValidationError):
         return ValidationFailed.from_pydantic(exception.errors())
     if isinstance(exception, HTTPException):
@@ -49,9 +60,7 @@ def error_from(exception: Exception, *, debug: bool = False) -> ServiceError:
             shown = None if detail == error_type.title else detail
             return error_type(shown, headers=exception.headers)
         return error_type(headers=exception.headers, context=detail)
-    if debug:
-        return InternalError(mask_text(f"{type(exception).__name__}: {exception}"))
-    return InternalError()
+    return InternalError(mask_text(f"{type(exception).__name__}: {exception}") if debug else None)
 
 
 def problem_response(error: ServiceError, scope: Scope) -> Response:
@@ -64,7 +73,12 @@ def problem_response(error: ServiceError, scope: Scope) -> Response:
 
 def problem_handlers() -> dict[Any, Handler]:
     """Return handlers for the errors that applications raise on purpose, framework errors included."""
-    return {ServiceError: _answer, HTTPException: _answer_http, RequestValidationError: _answer}
+    return {
+        ServiceError: _answer,
+        HTTPException: _answer_http,
+        RequestValidationError: _answer,
+        ClientDisconnect: _answer,
+    }
 
 
 def crash_handler(*, debug: bool) -> Handler:
@@ -84,6 +98,13 @@ def mapped_handler(to_error: Callable[[Exception], ServiceError]) -> Handler:
         return problem_response(to_error(exception), request.scope)
 
     return answer
+
+
+def _is_departure(exception: BaseException) -> bool:
+    """Tell whether the client left in the middle of its body, which FastAPI calls one it cannot parse."""
+    if isinstance(exception, HTTPException):
+        return isinstance(exception.__cause__, ClientDisconnect)
+    return isinstance(exception, ClientDisconnect)
 
 
 async def _answer(request: Request, exception: Exception) -> Response:

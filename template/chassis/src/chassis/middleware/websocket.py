@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from chassis import context
 from chassis.errors import BadRequest, ServiceError, TooManyRequests
 from chassis.middleware.arrival import read_arrival
+from chassis.middleware.ending import CRASHES, is_given_up
 from chassis.middleware.problems import problem_response
 
 if TYPE_CHECKING:
@@ -44,7 +46,11 @@ class Connection:
                 await self._layer.app(self._scope, receive, self.send)
             else:
                 await self._refuse(refusal, receive)
-        except Exception as crash:  # noqa: BLE001 - whatever the application failed with ends the connection
+        except WebSocketDisconnect:
+            pass  # The client has gone, or the server closes: an application need not expect that.
+        except CRASHES as crash:
+            if is_given_up(crash):
+                raise
             self._layer.log_crash(crash, response_started=True)
             await self._close(INTERNAL_ERROR)
         finally:
@@ -61,8 +67,12 @@ class Connection:
         """Pass a message on; the answer to the handshake names the request."""
         kind = message["type"]
         if kind in {"websocket.accept", "websocket.http.response.start"}:
-            identity = (b"x-request-id", self._arrival.request_id.encode())
-            message = {**message, "headers": [*message.get("headers", ()), identity]}
+            own = [*message.get("headers", ()), (b"x-request-id", self._arrival.request_id.encode())]
+            if kind == "websocket.http.response.start":
+                names = {name for name, _ in own}
+                standard = self._layer.collaborators.security_headers.headers_for(self._peer.scheme)
+                own.extend(header for header in standard if header[0] not in names)
+            message = {**message, "headers": own}
         elif kind == "websocket.close":
             self._closed = True
         await self._send(message)

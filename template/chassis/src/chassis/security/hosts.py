@@ -1,5 +1,6 @@
 """Which Host headers are answered. An unknown one is how caches and links in mails get poisoned."""
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -7,6 +8,9 @@ __all__ = ["PROBES", "AllowedHosts"]
 
 PROBES: Final = frozenset({"/health", "/health/live", "/health/ready"})
 """Paths answered for any host: a kubelet calls a pod by its address, which no list can contain."""
+
+# Nothing else of RFC 3986: what reads "evil.net/.example.com" as a link would go to evil.net.
+_HOST: Final = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]*)?", re.ASCII)
 
 
 class AllowedHosts:
@@ -25,11 +29,8 @@ class AllowedHosts:
         """Return whether a request with this Host header is answered; its port does not matter."""
         if self._any or path in PROBES:
             return True
-        name = _name(host.decode("latin-1").lower())
+        found = _HOST.fullmatch(host.decode("latin-1").lower())
+        if found is None:
+            return False
+        name = found["address"] or found["name"].removesuffix(".")
         return name in self._names or (name.endswith(self._suffixes) and not name.startswith("."))
-
-
-def _name(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].removesuffix(".")

@@ -14,14 +14,15 @@ from uvicorn.lifespan.off import LifespanOff
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import ServerState
 
+from chassis.server.protocol import LARGEST_HEAD, bounded
 from chassis.server.sockets import drop_handshakes
 from chassis.service_settings import ServerSettings
 
 __all__ = ["Listener", "StartupFailed"]
 
 _BACKLOG: Final = 2048  # connections that wait to be accepted; the kernel's own limit may be lower
-_LARGEST_HEAD: Final = 64 * 1024  # bytes of a request line and headers, where h11 parses them
 _TICK: Final = 1.0  # seconds between updates of the Date header
+_HEAD: Final = 30  # ticks in which a connection has to complete the head of a request
 _POLL: Final = 0.02  # seconds between looks at the connections while they finish
 _FIRST: Final = 1.0  # seconds that a new connection has to send its first request
 _NEXT: Final = 0.1  # seconds that a request may be on its way on a connection that had one before
@@ -54,12 +55,13 @@ class Listener:
             workers=1,
             backlog=_BACKLOG,
             timeout_keep_alive=math.ceil(settings.keep_alive),
-            h11_max_incomplete_event_size=_LARGEST_HEAD,
+            h11_max_incomplete_event_size=LARGEST_HEAD,
         )
         self._state = ServerState()
         self._lifespan: _Lifespan | LifespanOff = LifespanOff(self._config)
         self._server: asyncio.Server | None = None
         self._clock: asyncio.Task[None] | None = None
+        self._waited: dict[Any, int] = {}
 
     @property
     def address(self) -> str:
@@ -80,6 +82,7 @@ class Listener:
         """
         if not self._config.loaded:
             self._config.load()
+            self._config.http_protocol_class = bounded(self._config.http_protocol_class)
         if self._config.lifespan == "on":
             self._lifespan = lifespan = _Lifespan(self._config)
             try:
@@ -182,6 +185,18 @@ class Listener:
         while True:
             await asyncio.sleep(_TICK)
             self._set_date()
+            self._close_slow()
+
+    def _close_slow(self) -> None:
+        """Close connections that keep a request waiting for its head: each of them holds an open file."""
+        self._waited = {
+            connection: self._waited.get(connection, 0) + 1
+            for connection in self._state.connections
+            if _awaits_head(connection)
+        }
+        for connection, ticks in self._waited.items():
+            if ticks > _HEAD:
+                connection.transport.close()
 
     def _set_date(self) -> None:
         self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
@@ -201,6 +216,11 @@ class _Lifespan(LifespanOn):
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+
+
+def _awaits_head(connection: Any) -> bool:
+    """Tell whether a connection has no request and no time limit: uvicorn limits complete pauses alone."""
+    return _idle_limit(connection) is not None and connection.timeout_keep_alive_task is None
 
 
 def _idle_limit(connection: Any) -> float | None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -10,7 +11,7 @@ import structlog
 from uvicorn.importer import ImportFromStringError
 from uvicorn.loops.auto import auto_loop_factory
 
-from chassis.logging import flush_logs, log_loop_exceptions
+from chassis.logging import configure_logging, flush_logs, log_loop_exceptions
 from chassis.server import exits
 from chassis.server.application import Application, build
 from chassis.server.listener import Listener, StartupFailed
@@ -25,6 +26,7 @@ log = structlog.get_logger("chassis.server")
 
 # Seconds that requests on the management port have to finish; they are scrapes and probes.
 _MANAGEMENT_LIMIT: Final = 1.0
+_THREADS: Final = 2.0  # seconds that threads of cut off requests have to end
 
 
 class Worker:
@@ -55,6 +57,7 @@ class Worker:
         self._on_ready = on_ready
         self._is_last = is_last
         self._reads_settings = reads_settings
+        self._cut_off = 0
         self._drain_delay = (
             settings.lifecycle.delay(settings.environment) if drain_delay is None else drain_delay
         )
@@ -70,6 +73,11 @@ class Worker:
             sys.stderr.write(f"{error}\n")
             return exits.FAILED
         except Exception:
+            # The factory may have failed before it configured logging, and unmasked is no way to log it.
+            settings = self._settings
+            configure_logging(
+                settings.logging, service=settings.service.name, environment=settings.environment
+            )
             log.critical("the service cannot be built", factory=self._factory, exc_info=True)
             flush_logs()
             return exits.FAILED
@@ -97,7 +105,10 @@ class Worker:
             sys.stderr.flush()
             os._exit(exits.FORCED)
         forced.cancel()
-        return serving.result()
+        code = serving.result()
+        if self._cut_off:
+            _end_without_threads(code)
+        return code
 
     async def _serve_until_stopped(
         self, application: Application, public: Listener, management: Listener | None
@@ -150,7 +161,7 @@ class Worker:
         await public.refuse(last=self._is_last())
         limit = self._settings.lifecycle.shutdown_timeout
         log.info("refusing connections", in_flight=public.in_flight)
-        cut_off = await public.finish(limit)
+        self._cut_off = cut_off = await public.finish(limit)
         if cut_off:
             log.warning("requests cut off", count=cut_off, timeout_seconds=limit)
         else:
@@ -163,3 +174,16 @@ class Worker:
         clean = await public.close()
         log.info("stopped")
         return exits.OK if clean else exits.FAILED
+
+
+def _end_without_threads(code: int) -> None:
+    """End the process although threads still run: nothing can stop one, and Python would wait for it."""
+
+    def end() -> None:
+        log.warning("stopped without waiting for threads", timeout_seconds=_THREADS)
+        flush_logs()
+        os._exit(code)
+
+    timer = threading.Timer(_THREADS, end)
+    timer.daemon = True  # it ends with the process, where no thread holds that up
+    timer.start()

@@ -232,7 +232,10 @@ class Sources:
 
     @cached_property
     def _known_by_slip(self) -> dict[str, str]:
-        names = sorted(name for name in self._known if len(name) >= _SHORTEST_SUSPECT)
+        names = [name for name in self._known if len(name) >= _SHORTEST_SUSPECT]
+        # A later name replaces an earlier one: the canonical names last, since they are the ones to suggest.
+        canonical = {leaf.variable for leaf in self._catalog.leaves}
+        names.sort(key=lambda name: (name in canonical, name))
         return {slip: name for name in names for slip in _slips(name)}
 
     def _flatten(self, values: Mapping[str, object], path: Path, layer: Layer) -> None:

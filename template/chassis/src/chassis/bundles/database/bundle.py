@@ -89,7 +89,10 @@ class Database:
     async def _probe(self) -> str:
         """Tell how many connections are in use. Raises if the database does not answer."""
         if self._migrates and self._resource is not None and not self._resource.available:
-            raise DatabaseUnavailable("The migrations have not run yet.")
+            # Why the last attempt failed: the database cannot be reached, or a migration is wrong.
+            error = self._resource.error
+            reason = "" if error is None else f" {type(error).__name__}: {error}"
+            raise DatabaseUnavailable(f"The migrations have not run yet.{reason}")
         await self._ask()
         used = measured_pool(self.engine).checkedout()
         return f"{used} of {self._most} connections in use"

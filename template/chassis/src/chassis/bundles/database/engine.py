@@ -40,6 +40,9 @@ class MeasuredPool(AsyncAdaptedQueuePool):
     A socket error while connecting is raised as SQLAlchemy's ``OperationalError``: asyncpg lets it through.
     """
 
+    # It logs where SQLAlchemy's own pools do, so that the same levels hold for it.
+    _sqla_logger_namespace = "sqlalchemy.pool.MeasuredPool"
+
     on_checkout: _CheckoutCallback | None = None
     """Called with the seconds that passed and the error, None if there is a connection."""
 

@@ -1,0 +1,176 @@
+"""A dependency is killed: the right alert reaches the right receiver. It comes back: all is resolved.
+
+Then everything that rules, dashboards and runbooks ask for is looked up in what Prometheus has seen.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.ops, pytest.mark.timeout(600)]
+
+# What the service does to itself in this test, and what is true of a template between two releases.
+EXPECTED = {"ServiceTaskFails", "ServiceSpansDropped", "ServiceBehindStandard", "DatabaseQueriesSlow"}
+# Made by Prometheus, not by the service.
+BUILT_IN = {"up", "ALERTS"}
+# Told by the scrape, not by the service.
+OF_THE_SCRAPE = {"job", "namespace", "instance", "__name__"}
+
+Wait = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def warm(stack: Any, wait_until: Wait) -> Any:
+    """The stack, after every metric was made to move."""
+    for path in ("/prices/limited", "/prices/limited", "/prices/broken", "/nowhere"):
+        stack.service.get(path)
+    ratio = "service:request_errors:ratio_rate1h"
+    wait_until(lambda: stack.ask("query", query=ratio)["result"], "the objectives are measured")
+    return stack
+
+
+def unexpected(stack: Any) -> set[str]:
+    return set(stack.firing()) - EXPECTED
+
+
+def test_nothing_fires_without_a_reason(warm: Any) -> None:
+    assert unexpected(warm) == set()
+
+
+@pytest.fixture(scope="module")
+def without_upstream(warm: Any, upstream: Any, wait_until: Wait) -> Any:
+    """What happened while the upstream was away, and when it had come back."""
+    since = warm.messages()
+    upstream.stop()
+    wait_until(lambda: warm.told("tickets", "ServiceCircuitOpen", "firing", since), "the circuit's ticket")
+    wait_until(
+        lambda: warm.told("tickets", "ServiceDependencyUnhealthy", "firing", since), "the check's ticket"
+    )
+    seen = warm.firing()
+    upstream.start()
+    wait_until(lambda: not unexpected(warm), "nothing fires any more")
+    wait_until(lambda: warm.told("tickets", "ServiceCircuitOpen", "resolved", since), "it is resolved")
+    return since, seen
+
+
+def test_a_killed_upstream_opens_a_ticket_and_is_resolved(warm: Any, without_upstream: Any) -> None:
+    since, seen = without_upstream
+    [told, *_] = warm.told("tickets", "ServiceCircuitOpen", "firing", since)
+    assert told["labels"]["target"] == "prices"
+    assert told["labels"]["team"] == "Payments"
+    assert told["labels"]["environment"] == "production"
+    assert told["annotations"]["summary"] == "orders has stopped calling prices"
+    assert told["annotations"]["runbook_url"].endswith("/docs/runbooks/service-circuit-open.md")
+    assert seen["ServiceDependencyUnhealthy"]["labels"]["check"] == "prices"
+
+
+def test_a_killed_upstream_that_is_not_critical_keeps_the_service_ready(
+    warm: Any, without_upstream: Any
+) -> None:
+    since, seen = without_upstream
+    assert "ServiceNotReady" not in seen
+    assert warm.told("page", "ServiceNotReady", "firing", since) == []
+
+
+@pytest.fixture(scope="module")
+def without_database(warm: Any, postgres: Any, wait_until: Wait, without_upstream: Any) -> Any:
+    """What happened while the database was away, and when it had come back."""
+    since = warm.messages()
+    postgres.stop()
+    wait_until(lambda: warm.told("page", "ServiceNotReady", "firing", since), "somebody is called")
+    for name in ("ServiceDependencyUnhealthy", "DatabaseConnectionsFail", "ServiceErrorRateHigh"):
+        wait_until(lambda name=name: warm.told("tickets", name, "firing", since), name)
+    wait_until(lambda: warm.told("page", "ServiceErrorBudgetBurnsFast", "firing", since), "the budget burns")
+    postgres.start()
+    wait_until(lambda: warm.told("page", "ServiceNotReady", "resolved", since), "the service is ready again")
+    wait_until(
+        lambda: warm.told("tickets", "ServiceDependencyUnhealthy", "resolved", since), "it is resolved"
+    )
+    wait_until(lambda: not unexpected(warm) - {"ServiceErrorBudgetBurnsSlowly"}, "nothing fires any more")
+    return since
+
+
+def test_a_killed_database_calls_somebody_and_is_resolved(warm: Any, without_database: int) -> None:
+    [told, *_] = warm.told("page", "ServiceNotReady", "firing", without_database)
+    assert told["annotations"]["summary"] == "No instance of orders is ready"
+    checks = {
+        alert["labels"]["check"]
+        for alert in warm.told("tickets", "ServiceDependencyUnhealthy", "firing", without_database)
+    }
+    assert checks == {"database"}
+
+
+def test_while_the_budget_burns_fast_nobody_is_told_that_it_burns_slowly(
+    warm: Any, without_database: int
+) -> None:
+    fast = warm.told("page", "ServiceErrorBudgetBurnsFast", "firing", without_database)
+    slow = warm.told("tickets", "ServiceErrorBudgetBurnsSlowly", "firing", without_database)
+    assert fast
+    assert not [alert for alert in slow if alert["startsAt"] <= fast[0]["startsAt"]]
+
+
+@pytest.fixture(scope="module")
+def without_service(warm: Any, orders: Any, wait_until: Wait, without_database: Any) -> Any:
+    """What happened while the service was dead, and when it had come back."""
+    since = warm.messages()
+    orders.kill()
+    wait_until(lambda: warm.told("page", "ServiceDown", "firing", since), "somebody is called")
+    orders.start()
+    wait_until(lambda: warm.told("page", "ServiceDown", "resolved", since), "it is resolved")
+    return since
+
+
+def test_a_killed_service_calls_somebody_once(warm: Any, without_service: int) -> None:
+    told = warm.told("page", "ServiceDown", "firing", without_service)
+    assert len({alert["fingerprint"] for alert in told}) == 1
+    assert warm.told("tickets", "ServiceInstanceDown", "firing", without_service) == []
+
+
+@pytest.fixture(scope="module")
+def seen(warm: Any, without_service: int) -> Any:
+    """The stack, after everything that can happen did."""
+    return warm
+
+
+def test_no_rule_fails_when_it_is_evaluated(seen: Any) -> None:
+    groups = seen.ask("rules")["groups"]
+    assert groups
+    failed = [rule for group in groups for rule in group["rules"] if rule["health"] != "ok"]
+    assert [f"{rule['name']}: {rule.get('lastError')}" for rule in failed] == []
+
+
+def test_every_metric_that_is_asked_for_exists_with_its_labels(seen: Any, queries: list[Any]) -> None:
+    recorded = {rule["name"] for group in seen.ask("rules")["groups"] for rule in group["rules"]}
+    recorded |= {"service:chassis_release:timestamp_seconds"}  # none before the first release
+    missing = set()
+    for query in queries:
+        for metric, labels in query.selectors():
+            if metric in recorded | BUILT_IN:
+                continue
+            series = seen.ask("series", **{"match[]": metric, "start": str(time.time() - 600)})
+            known = {name for one in series for name in one}
+            missing |= {f"{query.where}: {metric}"} if not series else set()
+            missing |= {f"{query.where}: {metric}{{{name}}}" for name in labels - OF_THE_SCRAPE - known}
+    assert missing == set()
+
+
+def test_every_query_runs_and_every_panel_has_something_to_show(seen: Any, queries: list[Any]) -> None:
+    now = time.time()
+    empty = []
+    for query in queries:
+        if query.instant:
+            result = seen.ask("query", query=query.expression)["result"]
+        else:
+            span = {"start": str(now - 300), "end": str(now), "step": "1"}
+            result = seen.ask("query_range", query=query.expression, **span)["result"]
+        if not result and not query.where.startswith("rule of"):
+            empty.append(query.where)
+    assert empty == []
+
+
+def test_an_exemplar_leads_from_a_duration_to_its_trace(seen: Any) -> None:
+    span = {"start": str(time.time() - 600), "end": str(time.time())}
+    found = seen.ask("query_exemplars", query="service_request_duration_seconds_bucket", **span)
+    assert any(exemplar["labels"].get("trace_id") for one in found for exemplar in one["exemplars"])

@@ -1,0 +1,87 @@
+"""Who is told of which alert, as amtool and Alertmanager's own rules say."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.ops
+
+Program = Callable[[str], str]
+
+ROUTES = [
+    ("page", {"team": "Payments", "severity": "critical", "environment": "production"}),
+    ("page", {"team": "Payments", "severity": "critical"}),
+    ("tickets", {"team": "Payments", "severity": "critical", "environment": "staging"}),
+    ("tickets", {"team": "Payments", "severity": "warning", "environment": "production"}),
+    ("nobody", {"team": "Payments", "severity": "info", "environment": "production"}),
+    ("tickets", {"team": "Payments"}),
+    ("unrouted", {"team": "Somebody else", "severity": "critical"}),
+    ("unrouted", {"severity": "critical"}),
+]
+
+
+@pytest.mark.parametrize(
+    "team", ["Payments", """'Payments' {{ x }} "q" \\ $HOME #1: 100 % 🚀"""], ids=["plain", "hard"]
+)
+def test_amtool_accepts_the_configuration_and_its_texts(
+    team: str, render: Callable[..., Path], program: Program
+) -> None:
+    folder = render(team=team) / "deploy/alertmanager"
+    done = subprocess.run(
+        [program("amtool"), "check-config", folder / "alertmanager.yml"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 templates" in done.stdout
+
+
+@pytest.mark.parametrize(("receiver", "labels"), ROUTES)
+def test_the_team_is_told_by_severity(
+    receiver: str, labels: dict[str, str], service: Path, program: Program
+) -> None:
+    command = [program("amtool"), "config", "routes", "test", f"--verify.receivers={receiver}"]
+    command.append(f"--config.file={service / 'deploy/alertmanager/alertmanager.yml'}")
+    done = subprocess.run(
+        [*command, *(f"{name}={value}" for name, value in labels.items())],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_team_with_any_name_gets_its_alerts(render: Callable[..., Path], program: Program) -> None:
+    team = """'Payments' "q" \\ #1"""
+    file = render(team=team) / "deploy/alertmanager/alertmanager.yml"
+    [route] = yaml.safe_load(file.read_text(encoding="utf-8"))["route"]["routes"]
+    [matcher] = route["matchers"]
+    name, _, value = matcher.partition("=")
+    assert name == "team"
+    assert yaml.safe_load(value) == team
+
+
+def test_every_label_of_an_inhibition_exists(service: Path, alerts: list[dict[str, Any]]) -> None:
+    file = service / "deploy/alertmanager/alertmanager.yml"
+    for rule in yaml.safe_load(file.read_text(encoding="utf-8"))["inhibit_rules"]:
+        for matcher in rule["source_matchers"] + rule["target_matchers"]:
+            name, _, value = matcher.replace("!=", "=").partition("=")
+            values = {
+                alert["alert"] if name == "alertname" else alert["labels"].get(name) for alert in alerts
+            }
+            assert value == '""' or value.strip('"') in values, matcher
+
+
+def test_every_message_names_the_page_that_says_what_to_do(service: Path) -> None:
+    folder = service / "deploy/alertmanager"
+    assert ".Annotations.runbook_url" in (folder / "templates/chassis.tmpl").read_text(encoding="utf-8")
+    receivers = yaml.safe_load((folder / "alertmanager.yml").read_text(encoding="utf-8"))["receivers"]
+    for receiver in receivers:
+        for email in receiver.get("email_configs", []):
+            assert email["to"] == "payments@example.com"
+            assert 'template "chassis.text"' in email["text"]
