@@ -1,4 +1,7 @@
-"""The packages of the usual stack, in a folder that only the subject ``usual`` sees."""
+"""Packages that the benchmarks alone use, each requirement file in a folder of its own.
+
+Only the subject ``usual`` sees those of the usual stack, so that no other subject runs beside them.
+"""
 
 import hashlib
 import os
@@ -22,12 +25,12 @@ def environment(subject: str) -> dict[str, str]:
     return kept
 
 
-def folder() -> Path:
-    """Return the folder of the packages; they are installed once for each content of peers.txt."""
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
-    place = ROOT / "build" / "bench" / f"peers-{digest}"
+def folder(requirements: Path = REQUIREMENTS) -> Path:
+    """Return the folder of some packages; they are installed once for each content of the file."""
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
+    place = ROOT / "build" / "bench" / f"{requirements.stem}-{digest}"
     if not place.exists():
         uv = Path(sys.executable).with_name("uv")
         command: list[str | Path] = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]
-        subprocess.run([*command, "--target", place, "--requirement", REQUIREMENTS], check=True)
+        subprocess.run([*command, "--target", place, "--requirement", requirements], check=True)
     return place

@@ -1269,6 +1269,27 @@ def test_an_access_line(logs: Lines, status: int, quiet: bool, level: str) -> No
     assert (event["bytes"], event["request_id"]) == (5, "r")
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [("/a" * 1024, "/a" * 1024), ("/a" * 1024 + "/", "/a" * 1023 + "/..."), ("/" + "x" * 60_000, "/...")],
+)
+def test_a_long_path_is_cut_at_one_of_its_slashes(logs: Lines, path: str, shown: str) -> None:
+    AccessLog().record(method="GET", route="unmatched", path=path, status=404, duration_seconds=0)
+    assert logs.last["path"] == shown
+
+
+def test_events_can_be_logged_before_logging_is_configured() -> None:
+    program = """
+from chassis.logging import *
+log_api_call("billing", method="GET", url="http://billing", duration_seconds=1)
+log_task("mail", outcome="done")
+log_security_event("login", severity="high")
+log_database_operation("select")
+AccessLog().record(method="GET", route="/", path="/", status=200, duration_seconds=0)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
 def test_an_access_line_without_a_client(logs: Lines) -> None:
     AccessLog().record(method="GET", route="/", path="/", status=200, duration_seconds=0)
     assert "client" not in logs.last

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import PurePosixPath
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
@@ -173,6 +173,24 @@ def test_sensitive_keys_are_found_at_any_depth() -> None:
 @pytest.mark.parametrize("pair", [("authorization", SECRET), [b"Authorization", b"value-of-the-secret-ue"]])
 def test_pairs_of_name_and_value_count_as_fields(pair: object) -> None:
     assert MASKER.value("headers", [pair])[0][1] == HIDDEN  # type: ignore[index]
+
+
+class Login(NamedTuple):
+    user: str
+    password: str
+
+
+class Header(NamedTuple):
+    name: str
+    value: str
+
+
+def test_the_names_of_a_named_tuple_count_as_fields() -> None:
+    event = {"tried": [Login("bob", SECRET)], "sent": Header("authorization", SECRET)}
+    assert MASKER.event(event) == {
+        "tried": [{"user": "bob", "password": HIDDEN}],
+        "sent": ["authorization", HIDDEN],
+    }
 
 
 def test_own_keys_are_added_in_any_spelling() -> None:

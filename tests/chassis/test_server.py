@@ -75,6 +75,7 @@ class Shop:
                 Route("/pid", self.pid),
                 Route("/hold", self.hold_request),
                 Route("/release", self.release),
+                Route("/block", self.block),
                 *health.routes(),
             ],
         )
@@ -104,6 +105,10 @@ class Shop:
         log.info("request held")
         await self.held.wait()
         return PlainTextResponse("released")
+
+    def block(self, request):
+        log.info("thread blocked")
+        time.sleep(600)
 
     async def release(self, request):
         self.held.set()
@@ -489,6 +494,22 @@ def test_requests_that_never_finish_are_cut_off(start):
     assert process.exit_code() == 0
     assert process.events("requests cut off")[0]["count"] == 1
     assert process.order("requests cut off", "closing") == ["requests cut off", "closing"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_thread_that_never_ends_does_not_hold_up_the_stop(start, workers):
+    process = start(DRAIN_DELAY=0, SHUTDOWN_TIMEOUT=0.2, WORKERS=workers)
+
+    async def block() -> None:
+        connection = await Connection.open(process.port)
+        await connection.send("/block")
+        await asyncio.to_thread(process.wait_for, "thread blocked")
+        process.signal(signal.SIGTERM)
+        connection.close()
+
+    asyncio.run(asyncio.wait_for(block(), PATIENCE))
+    assert process.exit_code() == 0
+    assert process.order("closing", "stopped without waiting for threads")[-1] != "closing"
 
 
 def test_a_stop_during_the_start_closes_what_was_opened(start):

@@ -1,4 +1,4 @@
-"""What the update tests share: the template's releases, renders of them, and services that their owners edited.
+"""What the update tests share: the template's releases and renders of them.
 
 All of it is made once a session, whatever the number of workers, and only read afterwards.
 """

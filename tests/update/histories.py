@@ -279,9 +279,9 @@ def append_requirement(owner: Owner) -> bool:
 
 def bump_requirement(owner: Owner) -> bool:
     """Change the bound of a dependency that was added."""
-    return owner.change(
-        "pyproject.toml", lambda text: re.sub(r'"zeep>=\d+"', f'"zeep>={owner.random.randint(5, 99)}"', text)
-    )
+    bound = re.compile(r'"(aiofiles|uvloop|zeep|email-validator)[>=<\d.,]*"')
+    number = owner.random.randint(30, 99)
+    return owner.change("pyproject.toml", lambda text: bound.sub(rf'"\g<1>>={number}"', text, count=1))
 
 
 def bump_version(owner: Owner) -> bool:

@@ -1,4 +1,4 @@
-"""The template's releases in a repository of their own: those of history, the tree as it is, made-up ones after it.
+"""The template's releases in a repository of their own: those of history, the tree as it is, made-up ones.
 
     0.1.0, ...   every released version, found in history
     present      the tree as it is now; the newest released version if nothing changed since
@@ -92,7 +92,7 @@ def next_version(version: str, part: int, by: int = 1) -> str:
 
 
 def _commit_tree_as_it_is(folder: Path, released: list[str]) -> str:
-    """Commit the files of the working tree on top of history; returns the version that they are or will be."""
+    """Commit the working tree's files on top of history; returns the version that they are or will be."""
     git(folder, "checkout", "--quiet", "--detach", git(ROOT, "rev-parse", "HEAD").strip())
     for name in TREE:
         place = folder / name

@@ -95,6 +95,13 @@ class TestYaml:
         place.write("config/service.yaml", "# nothing yet\n")
         assert place.load().logging.level == "info"
 
+    def test_a_value_that_aliases_blow_up(self, place: Any) -> None:
+        layers = ", ".join(f"&a{n + 1} [{', '.join([f'*a{n}'] * 9)}]" for n in range(20))
+        place.write("config/defaults.yaml", f"logging:\n  level: [&a0 [x], {layers}]\n")
+        assert place.mistakes() == [
+            "logging.level must hold at most 10000 values (config/defaults.yaml line 2)"
+        ]
+
     def test_anchors_and_merges(self, place: Any) -> None:
         text = "limits: &l\n  requests: 3\n  enabled: false\nreplica:\n  url: &u a\n  pool: {size: 1}\n"
         place.write(

@@ -16,7 +16,7 @@ ANSWER_SETS = [
     {
         "deployment": "compose",
         "python_version": "3.14",
-        "description": 'It\'s "100 % $HOME `id`" ${A} $(B) \\',
+        "description": 'It\'s "100 % $HOME `id`" \\ ${A} $(B)',
     },
 ]
 

@@ -142,7 +142,7 @@ def _of_dashboards(dashboards: dict[str, dict[str, Any]]) -> Iterator[Query]:
                 where = f"dashboard {name}: {panel['title']} {target['refId']}"
                 yield Query(where, _filled_in(target["expr"]), instant=target.get("instant", False))
         for annotation in dashboard["annotations"]["list"]:
-            yield Query(f"dashboard {name}: annotation", _filled_in(annotation["expr"]))
+            yield Query(f"dashboard {name}: annotation", _filled_in(annotation["expr"]), instant=False)
 
 
 def _of_runbooks(service: Path) -> Iterator[Query]:
@@ -151,7 +151,7 @@ def _of_runbooks(service: Path) -> Iterator[Query]:
             r"^```promql\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
         ):
             for line in block.splitlines():
-                yield Query(f"runbook {page.stem}", line)
+                yield Query(f"runbook {page.stem}", line, instant=False)
 
 
 def _filled_in(expression: str) -> str:

@@ -273,6 +273,17 @@ def test_answers_change_alone(run: Run, service: Path, git: Git, copier: Any) ->
     )
 
 
+def test_the_name_of_a_branch_that_was_taken_is_free_again(
+    run: Run, service: Path, git: Git, copier: Any
+) -> None:
+    first = run(data={"port": "9000"})
+    with pytest.raises(UpdateError, match="exists already"):
+        run(data={"port": "9001"})
+    git(service, "merge", "--quiet", first.branch)
+    assert run(data={"port": "9001"}).branch == first.branch
+    assert "port: 9001" in git(service, "show", f"{first.branch}:.copier-answers.yml")
+
+
 def test_answers_change_with_a_release(run: Run, service: Path, git: Git, copier: Any) -> None:
     result = run(data={"bundles": "[database]"}, to="0.2.0")
     assert (result.branch, copier.calls[0]["commit"]) == (BRANCH, "0.2.0")

@@ -4,6 +4,7 @@ import structlog
 
 from chassis.logging.events import milliseconds
 
+_LONGEST_PATH = 2_048
 _FIRST_CLIENT_ERROR = 400
 _FIRST_SERVER_ERROR = 500
 
@@ -31,7 +32,8 @@ class AccessLog:
     ) -> None:
         """Write the line of one request.
 
-        ``route`` is the template, ``path`` what was asked for, without its query. ``quiet`` is for probes:
+        ``route`` is the template, ``path`` what was asked for, without its query, cut above
+        2,048 characters. ``quiet`` is for probes:
         debug level, or a warning for 5xx. Further fields are added; the context is read at this moment.
         """
         if status >= _FIRST_SERVER_ERROR:
@@ -41,8 +43,11 @@ class AccessLog:
             level = "warning"
         else:
             level = "debug" if quiet else "info"
+        if len(path) > _LONGEST_PATH:
+            # Masking takes time, and a client chooses the length. The last part may be half a secret.
+            path = f"{path[:_LONGEST_PATH].rpartition('/')[0]}/..."
         own = {"method": method, "route": route, "path": path, "status": status}
         own["duration_ms"] = milliseconds(duration_seconds)
         if client is not None:
             own["client"] = client
-        self._log.log(level, "request", **{**fields, **own})
+        getattr(self._log, level)("request", **{**fields, **own})

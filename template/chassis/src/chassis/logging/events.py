@@ -42,7 +42,7 @@ def log_api_call(
         "status": status,
         **_outcome(duration_seconds, error),
     }
-    _API.log(level, "api_call", **{**fields, **own})
+    getattr(_API, level)("api_call", **{**fields, **own})
 
 
 def log_task(
@@ -60,7 +60,7 @@ def log_task(
     """
     own = {"task": task, "outcome": outcome, "attempt": attempt, **_outcome(duration_seconds, error)}
     level = "error" if error is not None or outcome == "failed" else "info"
-    _TASKS.log(level, "task", **{**fields, **_present(own)})
+    getattr(_TASKS, level)("task", **{**fields, **_present(own)})
 
 
 def log_security_event(
@@ -86,7 +86,7 @@ def log_security_event(
         "client": client,
         "reason": reason,
     }
-    _SECURITY.log(_LEVELS.get(severity, "warning"), "security_event", **{**fields, **_present(own)})
+    getattr(_SECURITY, _LEVELS.get(severity, "warning"))("security_event", **{**fields, **_present(own)})
 
 
 def log_database_operation(
@@ -103,7 +103,8 @@ def log_database_operation(
     Debug level, unless there is an error.
     """
     own = {"operation": operation, "table": table, "rows": rows, **_outcome(duration_seconds, error)}
-    _DATABASE.log("debug" if error is None else "error", "database_operation", **{**fields, **_present(own)})
+    log = _DATABASE.debug if error is None else _DATABASE.error
+    log("database_operation", **{**fields, **_present(own)})
 
 
 def milliseconds(seconds: float) -> float:

@@ -11,6 +11,7 @@ __all__ = ["Arrival", "read_arrival"]
 
 # Anything else could forge a log line or a header, or fill both: such an id is replaced, not cleaned.
 _ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,127}")
+_LONGEST_AGENT = 512
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ def read_arrival(scope: Scope) -> Arrival:
         elif name == b"origin":
             arrival.origin = value
         elif name == b"user-agent":
-            arrival.user_agent = value.decode("latin-1")
+            arrival.user_agent = value[:_LONGEST_AGENT].decode("latin-1")
         elif name == b"x-request-id" and _ACCEPTABLE_ID.fullmatch(value):
             arrival.request_id = value.decode("ascii")
         elif name == b"content-length" and value.isdigit():

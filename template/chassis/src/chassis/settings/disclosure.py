@@ -10,10 +10,11 @@ __all__ = ["disclosed", "masked_urls", "rendered", "url_credentials"]
 
 # The password reaches to the last "@" of the word: an unescaped "/" or "@" in it must not show the rest.
 _CREDENTIALS = re.compile(
-    r"(?P<start>[a-z][a-z0-9+.-]*://(?P<user>[^\s:/?#]*):)(?P<password>\S*)@", re.IGNORECASE
+    r"(?P<start>[a-z][a-z0-9+.-]{0,30}://(?P<user>[^\s:/?#]*):)(?P<password>\S*)@", re.IGNORECASE
 )
 _QUERY = re.compile(
-    r"(?P<start>[?&;][^\s=&;]*(?:passw|pwd|secret|token|key|credential)[^\s=&;]*=)[^\s&;]+", re.IGNORECASE
+    r"(?P<start>[?&;][^\s=&;]{0,60}(?:passw|pwd|secret|token|key|credential)[^\s=&;]*=)[^\s&;]+",
+    re.IGNORECASE,
 )
 
 

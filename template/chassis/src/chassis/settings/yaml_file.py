@@ -14,6 +14,9 @@ __all__ = ["YamlFile", "YamlValue", "read_yaml"]
 _QUOTED = re.compile(r"'(?!<)[^']{2,}'")
 
 
+_MOST_NODES = 10_000
+
+
 class YamlValue(NamedTuple):
     """The value of one leaf and the line it stands on, from 1."""
 
@@ -87,6 +90,9 @@ class _Reader:
                 self._mistake(".".join(here), f"is no setting{self._suggestion(here)}", key)
 
     def _read_leaf(self, path: Path, key: Any, value: Any) -> None:
+        if _is_huge(value):
+            self._mistake(".".join(path), f"must hold at most {_MOST_NODES} values", key)
+            return
         try:
             self.values[path] = YamlValue(self._loader.construct_object(value, deep=True), _line(key))
         except ValueError:
@@ -110,6 +116,19 @@ class _Reader:
 
     def _mistake(self, name: str, problem: str, node: Any) -> None:
         self.mistakes.append(Mistake(name, problem, f"{self._label} line {_line(node)}"))
+
+
+def _is_huge(node: Any) -> bool:
+    """Tell whether a value has too many parts: with aliases, a few lines can stand for any number."""
+    parts, count = [node], 0
+    while parts and count <= _MOST_NODES:
+        part = parts.pop()
+        count += 1
+        if part.id == "sequence":
+            parts.extend(part.value)
+        elif part.id == "mapping":
+            parts.extend(item for _, item in part.value)
+    return count > _MOST_NODES
 
 
 def _name(key: Any) -> str:

@@ -111,10 +111,13 @@ def _branch(service: Service, request: Request, recorded: Recorded, target: Vers
 
 
 def _require_new(service: Service, branch: str) -> None:
-    """Refuse to make a branch twice."""
+    """Refuse to make a branch twice, unless it was taken: then its name is free for the next."""
     if attempt(service.repository, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}").code != 0:
         return
     tree = checked_out(service.repository, branch)
+    taken = attempt(service.repository, "merge-base", "--is-ancestor", f"refs/heads/{branch}", "HEAD")
+    if tree is None and taken.code == 0:
+        return
     drop = f"git branch -D {branch}"
     if tree is None:
         ways = f"take it (git merge {branch}) or drop it ({drop})"

@@ -49,8 +49,11 @@ class Worktree:
         git(self.top, "update-ref", "--no-deref", "HEAD", commit)
 
     def publish(self, branch: str) -> None:
-        """Give the commits a branch: the only thing that the service's repository sees of all this."""
-        git(self.top, "branch", "--", branch, "HEAD")
+        """Give the commits a branch: the only thing that the service's repository sees of all this.
+
+        A branch of that name is moved: whoever made the plan knows that everything on it was taken.
+        """
+        git(self.top, "branch", "--force", "--", branch, "HEAD")
 
     def keep(self, branch: str) -> None:
         """Leave the tree, unmerged as it is, on a branch, to be finished by hand."""
