@@ -139,8 +139,9 @@ def _env_line(catalog: Catalog, leaf: Leaf) -> str:
     text = rendered(default)
     if isinstance(default, list | tuple | set | frozenset) and all("," not in str(item) for item in default):
         text = ",".join(rendered(item) for item in default)
-    quoted = any(character in text for character in " #\"'") and not text.startswith(("[", "{"))
-    return f"# {leaf.variable}='{text}'" if quoted else f"# {leaf.variable}={text}"
+    if any(character in text for character in " #\"'") and not text.startswith(("[", "{")):
+        text = f'"{text}"' if "'" in text and not any(mark in text for mark in '"\\$') else f"'{text}'"
+    return f"# {leaf.variable}={text}"
 
 
 def _default_text(catalog: Catalog, leaf: Leaf) -> str:

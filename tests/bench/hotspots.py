@@ -1,8 +1,9 @@
-"""Where the instructions of a request go, by function: ``python tests/bench/hotspots.py [--subject chassis]``.
+"""Where the instructions of a request go, by function: ``python tests/bench/hotspots.py --subject chassis``.
 
-A sampling profiler (py-spy) looks at the running program from outside, so no function pays for being watched. The
-shares are multiplied with the counted instructions of the subject. ``inside`` is a function with all it calls,
-``own`` it alone, with the C functions that it calls; ``bare`` is what bare FastAPI spends inside of the same one.
+A sampling profiler (py-spy) looks at the running program from outside, so no function pays for being watched.
+The shares are multiplied with the counted instructions of the subject. ``inside`` is a function with all it
+calls, ``own`` it alone, C functions included; ``bare`` is what bare FastAPI spends inside of the
+same one.
 """
 
 import argparse
@@ -37,11 +38,13 @@ def main() -> int:
     if arguments.spin:
         asyncio.run(spin(arguments.subject, 2 * arguments.seconds))
         return 0
-    counted = {figure.subject: figure.absolute for figure in instructions.measure([arguments.subject])}
-    total = {name: float(text.replace(",", "")) / 1e3 for name, text in counted.items()}
-    bare = profile("bare", arguments.seconds).scaled(total["bare"])
-    found = profile(arguments.subject, arguments.seconds).scaled(total[arguments.subject])
-    print(f"thousands of instructions: bare {total['bare']:.0f}, {arguments.subject} {total[arguments.subject]:.0f}")
+    total = instructions.counted([arguments.subject])
+    bare, found = (
+        profile(name, arguments.seconds).scaled(total[name] / 1e3) for name in ("bare", arguments.subject)
+    )
+    print(
+        f"thousands of instructions: {', '.join(f'{name} {each / 1e3:.0f}' for name, each in total.items())}"
+    )
     print(f"{'inside':>8} {'own':>8} {'bare':>8}")
     for name, inside in islice(sorted(found.inside.items(), key=lambda item: -item[1]), SHOWN):
         print(f"{inside:8.1f} {found.own.get(name, 0):8.1f} {bare.inside.get(name, 0):8.1f}  {name}")
@@ -92,7 +95,7 @@ def read(lines: Iterable[str]) -> Profile:
     samples = 0
     for line in lines:
         stack, _, number = line.rpartition(" ")
-        frames = [_short(frame) for frame in stack.split(";")]
+        frames = [frame.strip() for frame in stack.split(";")]
         first = next((at for at, frame in enumerate(frames) if _REQUEST in frame), None)
         if first is None:
             continue
@@ -114,10 +117,6 @@ async def spin(name: str, seconds: float) -> None:
             await running.answer(scope_of(hello_path(number)))
             if perf_counter() > until:
                 break
-
-
-def _short(frame: str) -> str:
-    return frame.strip().replace(f"{sys.prefix}/", "").partition("site-packages/")[2] or frame.strip()
 
 
 if __name__ == "__main__":

@@ -45,12 +45,7 @@ def main() -> int:
 
 def measure(names: Sequence[str] = tuple(SUBJECTS)) -> list[Figure]:
     """Count each subject and the bare one, which all are compared with."""
-    wanted = ["bare", *(name for name in names if name != "bare")]
-    for name in wanted:
-        peers.environment(name)
-    # A count does not suffer from a neighbour, so all processors may work.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        counts = dict(zip(wanted, pool.map(per_request, wanted), strict=True))
+    counts = counted(names)
     return [
         Figure(
             measure="instructions, hello-world",
@@ -63,6 +58,16 @@ def measure(names: Sequence[str] = tuple(SUBJECTS)) -> list[Figure]:
         )
         for name, found in counts.items()
     ]
+
+
+def counted(names: Sequence[str]) -> dict[str, float]:
+    """Return the instructions of one request of each subject, and of the bare one first."""
+    wanted = ["bare", *(name for name in names if name != "bare")]
+    for name in wanted:
+        peers.environment(name)
+    # A count does not suffer from a neighbour, so all processors may work.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(wanted, pool.map(per_request, wanted), strict=True))
 
 
 def per_request(name: str) -> float:

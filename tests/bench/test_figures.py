@@ -127,3 +127,14 @@ def test_every_subject_with_a_budget_exists(bench: Path) -> None:
     budgets, subjects = importlib.import_module("budgets"), importlib.import_module("subjects")
     for table in (budgets.INSTRUCTIONS, budgets.IN_PROCESS, budgets.HANDLER_1_MS, budgets.SERVER_CPU):
         assert set(table) <= set(subjects.SUBJECTS)
+
+
+def test_a_profile_counts_a_function_once_in_each_stack(bench: Path) -> None:
+    hotspots = importlib.import_module("hotspots")
+    lines = [
+        "main (x.py:1);Running.answer (subjects.py:9);f (a.py:1);g (a.py:2);f (a.py:1) 3",
+        "other (y.py:1) 5",
+    ]
+    found = hotspots.read(lines).scaled(6)
+    assert found.inside == {"Running.answer (subjects.py:9)": 6, "f (a.py:1)": 6, "g (a.py:2)": 6}
+    assert found.own == {"f (a.py:1)": 6}

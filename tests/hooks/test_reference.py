@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, SecretStr
 
+from chassis.logging import LoggingSettings
+from chassis.service_settings import ServiceSettings
 from chassis.settings import Catalog, Group, Settings, Variable, load
 
 SCRIPT = Path(__file__).parents[2] / "hooks/reference.py"
@@ -119,6 +121,20 @@ def test_every_default_of_the_example_is_the_real_one(reference: Any, tmp_path: 
     (tmp_path / ".env").write_text("\n".join(active))
     environ = {"KEY": "x", "SECRETS_DIR": "."}
     assert load(Whole, environ=environ, directory=tmp_path) == Whole(key=SecretStr("x"))
+
+
+def test_every_default_of_a_service_is_the_real_one(reference: Any, tmp_path: Path) -> None:
+    """The example that is rendered, with every line switched on: the start of many a .env file."""
+    lines = reference.env_example(ServiceSettings, {}).splitlines()
+    names = tuple(f"# {leaf.variable}=" for leaf in Catalog(ServiceSettings).leaves)
+    active = [line.removeprefix("# ") if line.startswith(names) else line for line in lines]
+    (tmp_path / ".env").write_text("\n".join(active))
+    for name in ("config", "secrets"):
+        (tmp_path / name).mkdir()
+    environ = {"CONFIG_DIR": str(tmp_path / "config"), "SECRETS_DIR": str(tmp_path / "secrets")}
+    loaded = load(ServiceSettings, environ=environ, directory=tmp_path)
+    # The fields of logging take any text, so that a broken one still lets the service start.
+    assert loaded.model_copy(update={"logging": LoggingSettings()}) == ServiceSettings()
 
 
 def test_write_and_check(reference: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,6 @@ import promql_parser
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
 # Debian's names differ from upstream's.
 PROGRAMS = {
     "prometheus": ("prometheus", ["prometheus"]),
@@ -36,17 +35,6 @@ def program() -> Callable[[str], str]:
         return paths[0]
 
     return found
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template as it is now, without what tools leave in it."""
-    folder = tmp_path_factory.mktemp("template")
-    leftovers = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache", ".hypothesis", ".venv")
-    shutil.copy2(ROOT / "copier.yml", folder)
-    for name in ("questions", "template"):
-        shutil.copytree(ROOT / name, folder / name, ignore=leftovers)
-    return folder
 
 
 @pytest.fixture(scope="session")

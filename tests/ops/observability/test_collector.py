@@ -48,7 +48,7 @@ def merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def operators(collector: dict[str, Any]) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = collector["receivers"]["filelog"]["operators"]
+    listed: list[dict[str, Any]] = collector["receivers"]["file_log"]["operators"]
     return listed
 
 
@@ -58,12 +58,12 @@ def test_every_component_is_defined_and_used(collector: dict[str, Any]) -> None:
         used = {name for pipeline in pipelines.values() for name in pipeline[kind]}
         assert used == set(collector[kind])
     assert set(collector["service"]["extensions"]) == set(collector["extensions"])
-    assert collector["receivers"]["filelog"]["storage"] in collector["extensions"]
+    assert collector["receivers"]["file_log"]["storage"] in collector["extensions"]
 
 
 def test_traces_and_logs_go_to_their_stores(collector: dict[str, Any]) -> None:
     exporters = {name: pipeline["exporters"] for name, pipeline in collector["service"]["pipelines"].items()}
-    assert exporters == {"traces": ["otlp/jaeger"], "logs": ["otlphttp/loki"]}
+    assert exporters == {"traces": ["otlp_grpc/jaeger"], "logs": ["otlp_http/loki"]}
     for pipeline in collector["service"]["pipelines"].values():
         assert pipeline["processors"][0] == "memory_limiter"
         assert pipeline["processors"][-1] == "batch"

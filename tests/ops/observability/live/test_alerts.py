@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.ops, pytest.mark.timeout(600)]
+# One run of everything: the workers of pytest-xdist must not share it out.
+pytestmark = [pytest.mark.ops, pytest.mark.timeout(600), pytest.mark.xdist_group("live")]
 
 # What the service does to itself in this test, and what is true of a template between two releases.
 EXPECTED = {"ServiceTaskFails", "ServiceSpansDropped", "ServiceBehindStandard", "DatabaseQueriesSlow"}
