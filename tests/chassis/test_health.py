@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from log_capture import capture_logs
 from starlette.applications import Starlette
-from structlog.testing import capture_logs
 
 from chassis.health import Degraded, Health, HealthCheck, HealthSettings, Status
 from chassis.health.system import Memory, System, container_memory, machine_memory

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
-from structlog.testing import capture_logs
+from log_capture import capture_logs
 
 from chassis.errors import Unavailable
 from chassis.lifecycle import Backoff, Lifecycle, LifecycleSettings, Resource, StartupError

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from log_capture import capture_logs
 from prometheus_client import Gauge, Info
 from prometheus_client.core import GaugeMetricFamily
 from pydantic import ValidationError
-from structlog.testing import capture_logs
 
 from chassis import release
 from chassis.metrics import OTHER_METHOD, OVERFLOW, UNMATCHED, Metrics, MetricsSettings

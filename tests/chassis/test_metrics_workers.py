@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
+from log_capture import capture_logs
 
 from chassis.metrics import Metrics, MetricsSettings, shared_directory
 from chassis.metrics import directory as directories

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 60.0
+MEMORY_FOR_IMAGES = 10 * 2**30
 SUITE = "trixie"
 MIRROR = "http://deb.debian.org/debian"
 
@@ -53,6 +54,13 @@ class Engine:
         if os.geteuid() != 0:
             return "only root can start dockerd"
         self._links = links()
+        (self._folder / "data").mkdir()
+        if free_memory() > MEMORY_FOR_IMAGES:
+            # images in memory: faster, and gone at once
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=6g,mode=0711", "ops-engine", str(self._folder / "data")],
+                check=False,
+            )
         log = self._folder / "dockerd.log"
         with log.open("wb") as written:
             self._process = subprocess.Popen(
@@ -220,6 +228,12 @@ def settings_of_index() -> str:
     return " ".join(
         f"{name}={json.dumps(value)}" for name, value in {"SSL_CERT_FILE": CERTIFICATES, **found}.items()
     )
+
+
+def free_memory() -> int:
+    """The bytes of memory that this machine can give."""
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
 def links() -> set[str]:

@@ -1,4 +1,4 @@
-"""chassis/ownership.toml says whose each file is. The first lines of all files and copier.yml agree with it."""
+"""chassis/ownership.toml says whose each file is; first lines of files and copier.yml agree with it."""
 
 import re
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """A limiter that is away must not take the service with it: against a whole service."""
 
+from log_capture import capture_logs
 from starlette.testclient import TestClient
-from structlog.testing import capture_logs
 
 from chassis.app import create_app
 from chassis.bundle import Environment
@@ -23,8 +23,8 @@ class Away:
 
 
 def test_requests_are_served_counted_and_told_once() -> None:
+    client = TestClient(create_app(ServiceSettings(), bundles=[Away()]))
     with capture_logs() as logs:
-        client = TestClient(create_app(ServiceSettings(), bundles=[Away()]))
         statuses = [client.get("/nowhere").status_code for _ in range(3)]
         metrics = client.get("/metrics").text
 

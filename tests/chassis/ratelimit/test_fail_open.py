@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from structlog.testing import capture_logs
+from log_capture import capture_logs
 
 from chassis.ratelimit import Decision, FailOpen, MemoryRateLimiter, Quota
 

@@ -2,9 +2,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from fastapi import APIRouter, FastAPI, WebSocket
+from log_capture import capture_logs
 from starlette.applications import Starlette
 from starlette.routing import Host, Route
-from structlog.testing import capture_logs
 
 from chassis.ratelimit import Decision, Limits, Quota, RateLimitSettings, rate_limit
 from chassis.ratelimit.limits import Limit

@@ -34,7 +34,7 @@ class Status(StrEnum):
 
 CODES = {Status.EXACT: 0, Status.DRIFT: 1, Status.UNKNOWN: 2}
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ FAILED = 1
 BEHIND = 2
 STOPPED = 130
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command(epilog="Exit codes: 0 done or up to date, 1 not done, and with --check 2 behind.")

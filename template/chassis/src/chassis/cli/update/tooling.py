@@ -71,7 +71,8 @@ def test(root: Path, service: Path, *, stale_lock: bool) -> Completed | None:
     if not (root / "Makefile").is_file() or shutil.which("make") is None:
         return None
     uv = find_uv(service)
-    command = ["make", "--no-print-directory", *([f"UV={uv.resolve()}"] if uv else []), "test"]
+    tools = [f"PYTHON={sys.executable}", *([f"UV={uv.resolve()}"] if uv else [])]
+    command = ["make", "--no-print-directory", *tools, "test"]
     # A stale lock is what can be installed; without this, uv would try to renew it, and fail.
     done = run(command, root, environ={"UV_FROZEN": "1"} if stale_lock else {})
     return None if "No rule to make target 'test'" in done.stderr else done

@@ -1,0 +1,294 @@
+"""Applications of any framework inside the request layer."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from a2wsgi import WSGIMiddleware
+from fastapi import FastAPI, Request
+from flask import Flask, abort, request
+from starlette.types import Receive, Scope, Send
+
+from chassis import context
+from chassis.bundle import Environment
+from chassis.lifecycle import StartupError
+from chassis.ratelimit import RateLimitSettings
+from chassis.security import SecuritySettings
+from chassis.service_settings import ServerSettings, ServiceSettings
+from chassis.testing import capture_logs
+from chassis.testing.client import connect
+from chassis.testing.metrics_reader import MetricsReader
+from chassis.wrapping import Wrapped, django_templates, flask_templates, wrap
+
+SETTINGS = ServiceSettings(rate_limiting=RateLimitSettings(enabled=False))
+ID = "caller-0123456789abcdef"
+
+
+def flask_application() -> Wrapped:
+    app = Flask("shop")
+
+    @app.get("/orders/<int:number>")
+    def order(number: int) -> dict[str, object]:
+        logging.getLogger("shop").warning("looked up")
+        return {"order": number, "bound": dict(context.current()), "client": request.remote_addr}
+
+    @app.get("/crash")
+    def crash() -> None:
+        abort(500)
+
+    return wrap(WSGIMiddleware(app), SETTINGS, templates=flask_templates(app))
+
+
+def django_application() -> Wrapped:
+    import django
+    from django.conf import settings
+    from django.core.asgi import get_asgi_application
+    from django.http import HttpRequest, JsonResponse
+    from django.urls import path
+
+    def order(request: HttpRequest, number: int) -> JsonResponse:
+        logging.getLogger("shop").warning("looked up")
+        client = request.META["REMOTE_ADDR"]
+        return JsonResponse({"order": number, "bound": dict(context.current()), "client": client})
+
+    def crash(request: HttpRequest) -> JsonResponse:
+        return JsonResponse({}, status=500)
+
+    class Urls:
+        urlpatterns = [path("orders/<int:number>", order), path("crash", crash)]
+
+    if not settings.configured:
+        settings.configure(SECRET_KEY="x" * 50, ALLOWED_HOSTS=["*"], ROOT_URLCONF=Urls, LOGGING_CONFIG=None)
+        django.setup()
+    return wrap(get_asgi_application(), SETTINGS, templates=django_templates())
+
+
+every_framework = pytest.mark.parametrize("build", [flask_application, django_application])
+
+
+@every_framework
+async def test_a_request_has_an_id_a_log_line_and_metrics(build: Callable[[], Wrapped]) -> None:
+    app = build()
+    with capture_logs(SETTINGS.logging, service="shop", environment="development") as logs:
+        async with connect(app) as client:
+            response = await client.get("/orders/7", headers={"X-Request-ID": ID})
+            missing = await client.get("/orders/none")
+            crashed = await client.get("/crash")
+    assert response.json()["order"] == 7
+    assert response.json()["bound"]["request_id"] == ID
+    assert response.headers["x-request-id"] == ID
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert (missing.status_code, crashed.status_code) == (404, 500)
+    written = [event for event in logs.events if event["logger"] == "shop"]
+    assert [(event["event"], event["request_id"]) for event in written] == [("looked up", ID)]
+    access = {event["path"]: event["route"] for event in logs.events if event["event"] == "request"}
+    assert access["/orders/7"] in {"/orders/<int:number>"}
+    assert access["/orders/none"] == "unmatched"
+    metrics = MetricsReader(app.environment.metrics)
+    labels = {"method": "GET", "route": "/orders/<int:number>", "status": "200"}
+    assert metrics.value("service_requests_total", **labels) == 1
+
+
+@every_framework
+async def test_health_and_metrics_are_answered_beside_it(build: Callable[[], Wrapped]) -> None:
+    async with connect(build()) as client:
+        answers = [await client.get(f"/{path}") for path in ("health", "health/live", "health/ready")]
+        answers += [await client.get("/health/detailed"), await client.get("/metrics")]
+        refused = await client.delete("/metrics")
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert "service_build_info" in answers[-1].text
+    assert (refused.status_code, refused.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
+
+
+def fastapi_application(steps: list[str]) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
+        steps.append("opened")
+        yield {"pool": "open"}
+        steps.append("closed")
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/orders/{number}", name="order")
+    async def order(number: int, request: Request) -> dict[str, object]:
+        if number == 0:
+            raise RuntimeError("password=hunter22")
+        url = request.url_for("order", number=number)
+        return {"pool": request.state.pool, "url": str(url)}
+
+    @app.get("/metrics")
+    async def own_metrics() -> str:
+        return "mine"
+
+    return app
+
+
+async def test_a_fastapi_application_keeps_its_lifespan_state_and_urls() -> None:
+    steps: list[str] = []
+    app = wrap(fastapi_application(steps), SETTINGS)
+    app.environment.lifecycle.on_drain("drain", lambda: steps.append("draining"))
+    state: dict[str, object] = {}
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the state on, as servers do and the client of the testing kit does not."""
+        scope["state"] = state if scope["type"] == "lifespan" else dict(state)
+        await app(scope, receive, send)
+
+    async with connect(served) as client:
+        answer = (await client.get("/orders/7")).json()
+        metrics = (await client.get("/metrics")).text
+        docs = await client.get("/docs")
+    assert answer["pool"] == "open"
+    assert answer["url"].endswith("/orders/7")
+    assert 'route="/orders/{number}"' in metrics
+    assert "cdn" not in docs.text
+    assert steps == ["opened", "draining", "closed"]
+    assert app.environment.lifecycle.state == "stopped"
+
+
+async def test_a_crash_is_logged_masked_and_counted() -> None:
+    app = wrap(fastapi_application([]), SETTINGS)
+    with capture_logs(SETTINGS.logging, service="shop", environment="development") as logs:
+        async with connect(app) as client:
+            response = await client.get("/orders/0")
+    assert response.status_code == 500
+    crashes = [event for event in logs.events if event["event"] == "request crashed"]
+    assert len(crashes) == 1
+    assert "hunter22" not in json.dumps(logs.events, default=str)
+    assert MetricsReader(app.environment.metrics).value(
+        "service_errors_total", component="request", type="RuntimeError"
+    )
+
+
+async def silent(scope: Scope, receive: Receive, send: Send) -> None:
+    """Knows requests and nothing else, as the shortest ASGI applications do."""
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body"})
+
+
+async def test_an_application_without_a_lifespan_is_served() -> None:
+    app = wrap(silent, SETTINGS)
+    async with connect(app) as client:
+        assert (await client.get("/any")).status_code == 204
+        assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_an_application_that_does_not_start_stops_the_service() -> None:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        raise RuntimeError("no database")
+        yield
+
+    app = wrap(FastAPI(lifespan=lifespan), SETTINGS)
+    with pytest.raises(StartupError, match="no database"):
+        async with app.environment.lifecycle.running():
+            pass
+
+
+async def test_an_application_that_does_not_stop_well_is_logged() -> None:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        raise RuntimeError("lost connection")
+
+    app = wrap(FastAPI(lifespan=lifespan), SETTINGS)
+    with capture_logs(SETTINGS.logging, service="shop", environment="development") as logs:
+        async with app.environment.lifecycle.running():
+            pass
+    assert [event["part"] for event in logs.events if event["event"] == "close failed"] == ["application"]
+
+
+async def test_a_start_that_is_given_up_ends_the_application() -> None:
+    asked = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        asked.set()
+        await asyncio.Event().wait()
+
+    app = wrap(slow, SETTINGS)
+
+    async def start() -> None:
+        async with app.environment.lifecycle.running():
+            pass
+
+    starting = asyncio.create_task(start())
+    await asked.wait()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "lifespan of the application"] == []
+
+
+async def test_limits_hold_for_the_application_and_not_for_probes() -> None:
+    settings = ServiceSettings(
+        rate_limiting=RateLimitSettings(requests=1), security=SecuritySettings(max_body_bytes=10)
+    )
+    async with connect(wrap(silent, settings)) as client:
+        answers = [(await client.get(path)).status_code for path in ("/one", "/two", "/health/live")]
+        assert answers == [204, 429, 200]
+    quiet = settings.model_copy(update={"rate_limiting": SETTINGS.rate_limiting})
+    async with connect(wrap(silent, quiet)) as client:
+        assert (await client.post("/any", content=b"x" * 11)).status_code == 413
+
+
+async def test_operations_move_to_a_management_port() -> None:
+    app = wrap(silent, ServiceSettings(server=ServerSettings(management_port=9090)))
+    assert app.management is not None
+    async with connect(app) as client, connect(app.management, lifespan=False) as operator:
+        assert (await client.get("/metrics")).status_code == 204
+        assert (await client.get("/health/ready")).status_code == 200
+        assert (await operator.get("/metrics")).status_code == 200
+
+
+class Chatty:
+    """A bundle that brings a route."""
+
+    name = "chatty"
+    requires: tuple[str, ...] = ()
+
+    def register(self, environment: Environment) -> None:
+        from fastapi import APIRouter
+
+        environment.routers.append(APIRouter())
+
+
+class Store:
+    """A bundle that brings a resource."""
+
+    name = "store"
+    requires: tuple[str, ...] = ()
+
+    def __init__(self, steps: list[str]) -> None:
+        self.steps = steps
+
+    def register(self, environment: Environment) -> None:
+        environment.lifecycle.on_start("store", lambda: self.steps.append("store opened"))
+        environment.lifecycle.on_close("store", lambda: self.steps.append("store closed"))
+
+
+async def test_bundles_open_before_the_application_and_close_after_it() -> None:
+    steps: list[str] = []
+    async with connect(wrap(fastapi_application(steps), SETTINGS, bundles=[Store(steps)])):
+        pass
+    assert steps == ["store opened", "opened", "closed", "store closed"]
+
+
+def test_a_bundle_with_routes_is_refused() -> None:
+    with pytest.raises(ValueError, match="chatty"):
+        wrap(silent, SETTINGS, bundles=[Chatty()])
+
+
+async def test_a_template_is_found_below_a_prefix() -> None:
+    app = Flask("shop")
+    app.add_url_rule("/orders/<number>", view_func=lambda number: number, endpoint="order")
+    templates: Any = flask_templates(app)
+    scope = {"path": "/shop/orders/7", "root_path": "/shop", "method": "GET"}
+    assert templates(scope) == "/orders/<number>"
+    assert templates({**scope, "path": "/shop/orders/"}) is None

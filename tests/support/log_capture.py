@@ -1,0 +1,32 @@
+"""Events as structlog's own ``capture_logs`` gives them, in whatever order tests run in one process.
+
+structlog's function changes the processors that are configured now. A logger that was first used under
+another configuration holds that one's list, so both are changed here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from structlog.testing import LogCapture
+from structlog.typing import EventDict
+
+from chassis.logging.loggers import PROCESSORS
+
+
+@contextmanager
+def capture_logs() -> Iterator[list[EventDict]]:
+    """Catch the events that are logged inside the block, before they become lines."""
+    capture = LogCapture()
+    configured = structlog.get_config()["processors"]
+    chains = [configured] if configured is PROCESSORS else [configured, PROCESSORS]
+    before = [list(chain) for chain in chains]
+    for chain in chains:
+        chain[:] = [capture]
+    try:
+        structlog.configure(processors=configured)
+        yield capture.entries
+    finally:
+        for chain, processors in zip(chains, before, strict=True):
+            chain[:] = processors
+        structlog.configure(processors=configured)
