@@ -213,8 +213,9 @@ async def test_over_its_rate_a_client_gets_a_problem_and_is_counted(router: APIR
     assert int(answers[2].headers["retry-after"]) > 0
     assert answers[2].json()["code"] == "TOO_MANY_REQUESTS"
     assert health.status_code == 200
-    text, _ = service.environment.metrics.render(None)
-    assert b"service_rate_limited_total{" in text
+    text = service.environment.metrics.render(None)[0].decode()
+    assert 'service_rate_limited_total{route="/items/{item_id}"} 1' in text
+    assert 'service_requests_total{method="GET",route="/items/{item_id}",status="429"} 1' in text
 
 
 async def test_a_limiter_that_fails_lets_requests_pass(router: APIRouter) -> None:

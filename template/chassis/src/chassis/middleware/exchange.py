@@ -31,9 +31,10 @@ class Exchange:
         self.headers = list(layer.collaborators.cors.headers_for(arrival.origin))
         self.status = CLIENT_CLOSED_REQUEST
         self.response_started = False
+        self.admitted = False
+        self.root_path: str = scope.get("root_path", "")
         self._layer = layer
         self._send = send
-        self._root_path: str = scope.get("root_path", "")
         self._reported = False
         self._started_at = perf_counter()
         collaborators = layer.collaborators
@@ -91,7 +92,7 @@ class Exchange:
         self._reported = True
         self._layer.report(
             self,
-            route=self._layer.templates.of(self.scope, self._root_path),
+            route=self._layer.route_of(self),
             seconds=perf_counter() - self._started_at,
             crash=self.scope.get(CRASH),
         )

@@ -92,7 +92,8 @@ class RequestLayer:
         exchange = Exchange(self, scope, send, read_arrival(scope), self.identify(scope))
         token = context.enter(exchange.context)
         try:
-            if await self.admit(exchange):
+            exchange.admitted = await self.admit(exchange)
+            if exchange.admitted:
                 await self.app(scope, self._limit_body(exchange, receive), exchange.send)
         except (ServiceError, HTTPException) as error:
             await exchange.refuse(error_from(error))
@@ -100,7 +101,7 @@ class RequestLayer:
             if is_given_up(crash):
                 await exchange.refuse(Unavailable("The service is stopping.", retry_after=1))
                 raise
-            self.log_crash(crash, exchange.response_started)
+            self.log_crash(crash)
             scope[CRASH] = crash
             await exchange.refuse(error_from(crash, debug=self.collaborators.debug))
         finally:
@@ -150,10 +151,16 @@ class RequestLayer:
             return (*headers, (b"connection", b"close"))
         return headers
 
-    def log_crash(self, crash: BaseException, response_started: bool) -> None:
+    def log_crash(self, crash: BaseException) -> None:
         """Log what the application failed with, once, with its traceback."""
-        self._log.error("request crashed", exc_info=crash, response_started=response_started)
+        self._log.error("request crashed", exc_info=crash)
         self.collaborators.metrics.error("request", type(crash).__name__)
+
+    def route_of(self, exchange: Exchange) -> str:
+        """Return the template of the route that answered, or that would have answered a refused request."""
+        if exchange.admitted or self.limits is None:
+            return self.templates.of(exchange.scope, exchange.root_path)
+        return self.limits.route_of(exchange.scope)
 
     def report(self, exchange: Exchange, *, route: str, seconds: float, crash: BaseException | None) -> None:
         """Count, trace and log one finished exchange."""

@@ -51,7 +51,7 @@ class Connection:
         except CRASHES as crash:
             if is_given_up(crash):
                 raise
-            self._layer.log_crash(crash, response_started=True)
+            self._layer.log_crash(crash)
             await self._close(INTERNAL_ERROR)
         finally:
             self._log.info(
