@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,22 +132,6 @@ def test_nothing_is_left_unmerged(renewed: tuple[str, Path]) -> None:
     for file in texts(service):
         assert "<<<<<<<" not in file.read_text(encoding="utf-8"), file
     assert list(service.rglob("*.rej")) == []
-
-
-def test_every_rendered_file_is_in_one_class(slim_template: Path, render: Callable[..., Path]) -> None:
-    skipped = yaml.safe_load((slim_template / "copier.yml").read_text(encoding="utf-8"))["_skip_if_exists"]
-    for answers in ({}, {"bundles": ["database"], "ci": "gitlab", "deployment": "compose"}):
-        service = render(library=False, **answers)
-        for file in texts(service):
-            path = "/" + file.relative_to(service).as_posix()
-            first = file.read_text(encoding="utf-8").partition("\n")[0]
-            owned = any(path == pattern or path.startswith(f"{pattern}/") for pattern in skipped)
-            said = (
-                "Yours: " in first
-                or path.startswith(("/src/", "/migrations/"))
-                or path in {"/tests/test_items.py", "/tests/test_migrations.py"}
-            )
-            assert owned == said, path
 
 
 def test_the_seeds_of_a_bundle_arrive_once_and_never_again(changed_template: Path, service: Path) -> None:

@@ -3,12 +3,13 @@
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-from typer.main import get_group
+from typer.main import get_command
 from typing_extensions import override
 
 __all__ = ["app", "run"]
@@ -18,16 +19,21 @@ FINDING = 1
 USAGE = 2
 
 
+LOADED_LATE = {
+    "config": "chassis.cli.config",
+    "update": "chassis.cli.update.command",
+    "verify": "chassis.cli.verify",
+}
+
+
 class _Commands(TyperGroup):
-    """Loads ``config`` when it is called: it imports the settings, which takes longer than all the rest."""
+    """Loads some commands when they are called: they import what takes longer than all the rest."""
 
     @override
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
-        if name == "config":
-            from chassis.cli import config
-
-            command = get_group(config.app)
+        if name in LOADED_LATE:
+            command = get_command(import_module(LOADED_LATE[name]).app)
         return name, command, rest
 
 
@@ -105,7 +111,12 @@ def doctor(
         raise typer.Exit(FINDING)
 
 
-app.add_typer(typer.Typer(callback=lambda: None), name="config", help="Show the settings of the service.")
+for _name, _help in (
+    ("config", "Show the settings of the service."),
+    ("verify", "Say whether the template's files are as they were released."),
+    ("update", "Take a newer release of the template, on a branch."),
+):
+    app.add_typer(typer.Typer(callback=lambda: None), name=_name, help=_help)
 
 
 def _explain(error: Exception) -> int:

@@ -1,0 +1,180 @@
+"""Requests through real gateways: addresses, limits, WebSockets, and what nobody outside may see."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+pytestmark = [pytest.mark.ops, pytest.mark.timeout(300)]
+
+CLIENT = "127.0.0.5"
+MANAGEMENT = [
+    "/metrics",
+    "/metrics/",
+    "//metrics",
+    "/%6detrics",
+    "/x/../metrics",
+    "/METRICS",
+    "/docs",
+    "/docs/assets/swagger-ui.css",
+    "/openapi.json",
+    "/health/detailed",
+    "/health//detailed",
+    "/health/./detailed",
+]
+
+
+def logged(running: Any, path: str) -> dict[str, Any]:
+    """The service's access line of a path, which is written a moment after the answer."""
+    import json
+
+    def lines() -> list[dict[str, Any]]:
+        events = [json.loads(line) for line in running.output().splitlines() if line.startswith("{")]
+        return [event for event in events if event["event"] == "request" and event.get("path") == path]
+
+    running.wait_until(lambda: bool(lines()), f"{path} is logged")
+    return lines()[-1]
+
+
+def test_the_service_sees_the_client_and_not_what_it_claims(served: tuple[Any, Any]) -> None:
+    gateway, running = served
+    claims = {
+        "X-Forwarded-For": "203.0.113.9",
+        "X-Forwarded-Proto": "http",
+        "X-Forwarded-Host": "evil.example.com",
+        "X-Real-IP": "203.0.113.9",
+        "Forwarded": "for=203.0.113.9;proto=http",
+    }
+    with gateway.client() as client:
+        answer = client.get("/items/claims", headers=claims)
+    assert "strict-transport-security" in answer.headers, "the scheme is the gateway's"
+    assert logged(running, "/items/claims")["client"] == CLIENT
+
+
+def test_a_service_that_does_not_trust_the_gateway_sees_the_gateway(
+    kind: str,
+    service: Path,
+    open_gateway: Callable[[str, int], Any],
+    start_service: Callable[..., Any],
+    free_port: Callable[[], int],
+) -> None:
+    port = free_port()
+    running = start_service(service, port=port, ENVIRONMENT="staging")
+    gateway = open_gateway(kind, port)
+    with gateway.client() as client:
+        gateway.running.wait_until(lambda: client.get("/items/who").status_code == 422, "requests pass")
+    assert logged(running, "/items/who")["client"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("path", MANAGEMENT)
+def test_management_is_not_there(served: tuple[Any, Any], path: str) -> None:
+    gateway, running = served
+    # Written by hand: a client of the library would tidy the path up.
+    raw = socket.create_connection(("127.0.0.1", gateway.port), timeout=20, source_address=(CLIENT, 0))
+    with gateway.verify.wrap_socket(raw, server_hostname="localhost") as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.split(b" ", 2)[1] == b"404"
+    assert b"application/problem+json" in answer.lower()
+    assert "service_requests_total" not in answer.decode()
+
+
+def test_the_paths_of_the_service_are_there(served: tuple[Any, Any]) -> None:
+    gateway, _ = served
+    with gateway.client() as client:
+        assert client.get("/health/ready").status_code == 200
+        created = client.post("/items", json={"name": "Desk lamp"})
+        assert created.status_code == 201
+        assert client.get(created.headers["location"]).json() == created.json()
+
+
+def test_plain_http_is_redirected(served: tuple[Any, Any]) -> None:
+    import httpx2
+
+    gateway, _ = served
+    answer = httpx2.post(f"{gateway.plain}/items?limit=1", json={})
+    assert answer.status_code == 308
+    assert answer.headers["location"].startswith("https://127.0.0.1")
+    assert answer.headers["location"].endswith("/items?limit=1")
+
+
+def test_http_2_and_tls_1_3_are_spoken(served: tuple[Any, Any]) -> None:
+    import ssl
+
+    gateway, _ = served
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    raw = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
+    with context.wrap_socket(raw) as connection:
+        assert connection.version() == "TLSv1.3"
+        assert connection.selected_alpn_protocol() == "h2"
+
+
+def test_a_body_over_the_limit_is_refused(served: tuple[Any, Any]) -> None:
+    gateway, _ = served
+    headers = {"Content-Type": "application/json"}
+    with gateway.client() as client:
+        most = client.post("/items", content=b" " * 2**20, headers=headers)
+        more = client.post("/items", content=b" " * (2**20 + 1), headers=headers)
+    assert most.status_code == 422
+    assert more.status_code == 413
+    assert more.headers["content-type"] == "application/problem+json"
+
+
+def test_a_websocket_passes(served: tuple[Any, Any]) -> None:
+    gateway, _ = served
+    url = f"wss://127.0.0.1:{gateway.port}/echo"
+    with connect(url, ssl=gateway.verify, proxy=None) as echo:
+        for text in ("one", "two", "three"):
+            echo.send(text)
+            assert echo.recv(timeout=20) == text
+
+
+def test_a_service_that_is_away_is_a_problem(served: tuple[Any, Any]) -> None:
+    gateway, running = served
+    assert running.terminate() == 0
+    with gateway.client() as client:
+        answer = client.get("/items")
+    assert answer.status_code in {502, 503}
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == answer.status_code
+
+
+def test_one_client_does_not_take_the_place_of_another(
+    service: Path,
+    open_gateway: Callable[[str, int], Any],
+    start_service: Callable[..., Any],
+    free_port: Callable[[], int],
+) -> None:
+    port = free_port()
+    start_service(service, port=port, TRUSTED_PROXIES="127.0.0.1", RATE_LIMITING_ENABLED="false")
+    gateway = open_gateway("nginx", port)
+    with gateway.client("127.0.0.6") as greedy, gateway.client("127.0.0.7") as modest:
+        refused = next(
+            answer
+            for answer in (greedy.get("/health/live") for _ in range(5000))
+            if answer.status_code == 429
+        )
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.headers["retry-after"]
+        assert modest.get("/health/live").status_code == 200
+
+
+def test_an_owners_location_wins(
+    deploy: Path,
+    service: Path,
+    open_gateway: Callable[[str, int], Any],
+    start_service: Callable[..., Any],
+    free_port: Callable[[], int],
+) -> None:
+    with (deploy / "nginx" / "locations.conf").open("a", encoding="utf-8") as opened:
+        opened.write("location = /items { return 410; }\n")
+    port = free_port()
+    start_service(service, port=port)
+    with open_gateway("nginx", port).client() as client:
+        assert client.get("/items").status_code == 410
