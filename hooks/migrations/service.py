@@ -4,12 +4,15 @@ Copier starts a migration in the service's folder and says in the environment wh
 or ``after`` the merge) and which versions the update goes from and to.
 """
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -64,34 +67,14 @@ class Service:
     def rendered_before(self, name: str) -> bytes | None:
         """Give a file as the old version of the template rendered it, or nothing if it did not.
 
-        It takes the time of a `copier copy`. Raises ``Refused`` when the old version is not to be had.
+        The first call takes the time of a `copier copy`. Raises ``Refused`` when the old version is not to be
+        had.
         """
-        answers = yaml.safe_load(self.committed(ANSWERS) or b"") or {}
-        with tempfile.TemporaryDirectory() as folder:
-            data = Path(folder, "answers.yml")
-            given = {question: answer for question, answer in answers.items() if not question.startswith("_")}
-            data.write_text(yaml.safe_dump(given, allow_unicode=True), encoding="utf-8")
-            rendered = Path(folder, "rendered")
-            command = [
-                sys.executable,
-                "-m",
-                "copier",
-                "copy",
-                "--quiet",
-                "--defaults",
-                "--data-file",
-                str(data),
-            ]
-            place = [f"--vcs-ref={self.version_from}", str(answers.get("_src_path")), str(rendered)]
-            done = subprocess.run(
-                [*command, *place], cwd=self.root, capture_output=True, text=True, check=False
-            )
-            if done.returncode != 0:
-                raise Refused(
-                    f"version {self.version_from} of the template cannot be rendered: {done.stderr}"
-                )
-            file = rendered / name
-            return file.read_bytes() if file.is_file() else None
+        answers = self.committed(ANSWERS)
+        if answers is None:
+            raise Refused(f"{ANSWERS} is not committed")
+        file = _render(self.root, self.version_from, answers) / name
+        return file.read_bytes() if file.is_file() else None
 
     def edit(self, name: str, change: Callable[[str], str]) -> bool:
         """Change a text file, and say whether it changed. What is not understood is left and reported."""
@@ -115,3 +98,25 @@ class Service:
     def report(self, name: str, sentence: str) -> None:
         """Tell the owner about a file."""
         print(f"Migration {self.version_current}: {name}: {sentence}.", file=sys.stderr)
+
+
+@cache
+def _render(root: Path, version: str, recorded: bytes) -> Path:
+    """Render a version with recorded answers into a folder that is gone when this process ends."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    answers = yaml.safe_load(recorded)
+    given = {question: answer for question, answer in answers.items() if not question.startswith("_")}
+    data, rendered = folder / "answers.yml", folder / "rendered"
+    data.write_text(yaml.safe_dump(given, allow_unicode=True), encoding="utf-8")
+    options = ["--quiet", "--defaults", "--data-file", str(data), "--vcs-ref", version]
+    done = subprocess.run(
+        [sys.executable, "-m", "copier", "copy", *options, str(answers["_src_path"]), str(rendered)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Refused(f"version {version} of the template cannot be rendered: {done.stderr.strip()}")
+    return rendered

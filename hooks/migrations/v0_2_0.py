@@ -74,16 +74,13 @@ def _name(requirement: str) -> str:
     return re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0].lower()
 
 
+CHANGES = (set_description_apart, set_bundles_apart, take_tools_from_chassis)
+
+
 def main() -> int:
     """Migrate the service that Copier started this for."""
     try:
-        settle(
-            Service.of_this_update(),
-            "pyproject.toml",
-            set_description_apart,
-            set_bundles_apart,
-            take_tools_from_chassis,
-        )
+        settle(Service.of_this_update(), "pyproject.toml", *CHANGES)
     except Refused as reason:
         print(f"Migration 0.2.0: {reason}.", file=sys.stderr)
         return 1

@@ -152,7 +152,15 @@ def test_a_block_of_text_is_no_answer() -> None:
 
 NAMES = st.sampled_from(["a", "b", "c", "d-e", '"f: g"', "'h # i'", "é"])
 SCALARS = st.sampled_from(
-    ["1", "text  # after", '"# no comment"', "'two\n lines'", "|\n # no comment\n text", ">-\n folded\n\n text", ""]
+    [
+        "1",
+        "text  # after",
+        '"# no comment"',
+        "'two\n lines'",
+        "|\n # no comment\n text",
+        ">-\n folded\n\n text",
+        "",
+    ]
 )
 COMMENTS = st.sampled_from([[], [], [""], ["# above"], ["# one", "# two"], ["", "# apart", ""]])
 

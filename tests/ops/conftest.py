@@ -133,6 +133,19 @@ def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     return rendered
 
 
+@pytest.fixture(scope="session")
+def certificate(check: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tls.crt and tls.key for this machine."""
+    folder = tmp_path_factory.mktemp("tls")
+    check(
+        "openssl",
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+        *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+        *("-keyout", folder / "tls.key", "-out", folder / "tls.crt"),
+    )
+    return folder
+
+
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """A port that nothing listens on, on any address of this machine."""

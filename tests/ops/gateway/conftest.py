@@ -49,19 +49,6 @@ def service(render: Callable[..., Path]) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def certificate(check: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with tls.crt and tls.key for this machine."""
-    folder = tmp_path_factory.mktemp("tls")
-    check(
-        "openssl",
-        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-        *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-        *("-keyout", folder / "tls.key", "-out", folder / "tls.crt"),
-    )
-    return folder
-
-
 @pytest.fixture
 def deploy(service: Path, certificate: Path, tmp_path: Path) -> Path:
     """A copy of the rendered configuration, with a certificate."""

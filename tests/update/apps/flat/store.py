@@ -1,0 +1,3 @@
+"""Where the rooms are."""
+
+ROOMS = {"attic": 4, "cellar": 12}

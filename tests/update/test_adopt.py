@@ -1,0 +1,384 @@
+"""Services that never saw the template take it in, keep every file of theirs, and run inside the request layer.
+
+The lines to change by hand are those of docs/how-to/adopt.md, read from there.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+import yaml
+from copier.errors import UserMessageError
+from promises import unmerged
+from releases import ROOT, commit, git
+from typer.testing import CliRunner
+
+from chassis.cli.update.command import app as update_app
+
+APPS = Path(__file__).parent / "apps"
+GUIDE = (ROOT / "docs/how-to/adopt.md").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One application, and what of the guide depends on it."""
+
+    name: str
+    package: str
+    source: str  # the folder that packages are in
+    application: str  # the line that imports it
+    route: str
+    answer: dict[str, object]
+
+
+SHAPES = [
+    Shape("flat", "bookings", ".", "from main import app", "/rooms/{name}", {"name": "attic", "seats": 4}),
+    Shape(
+        "poetry",
+        "catalog",
+        "src",
+        "from catalog.main import app",
+        "/products/{sku}",
+        {"sku": "lamp", "title": "Desk lamp"},
+    ),
+    Shape(
+        "equipped",
+        "payments_service",
+        "src",
+        "from payments.app import create_app as build\n\napp = build()",
+        "/payments/{number}",
+        {"number": 7, "currency": "EUR"},
+    ),
+]
+every_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template without the modules of the library, and a next version that changes and adds files."""
+    folder = tmp_path_factory.mktemp("template")
+    listed = git(ROOT, "ls-files", "-cmo", "--exclude-standard", "-z", "copier.yml", "questions", "template")
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith("template/chassis/src/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    commit(folder)
+    git(folder, "tag", "0.1.0")
+    for file in (folder / "template").rglob("*"):
+        if file.is_file() and file.suffix in {".jinja", ".toml", ".yml", ".yaml", ".md"}:
+            first, newline, rest = file.read_text(encoding="utf-8").partition("\n")
+            file.write_text(f"{first}{newline}# changed\n{rest}", encoding="utf-8")
+    for name in (".pre-commit-config.yaml", "requirements.txt", "README.rst", "SUPPORT.md"):
+        (folder / "template" / name).write_text("# new in the template\n", encoding="utf-8")
+    commit(folder)
+    git(folder, "tag", "0.2.0")
+    return folder
+
+
+@pytest.fixture
+def adopt(template: Path, tmp_path: Path) -> Callable[[Path], Path]:
+    """Copy the template onto a repository, as the guide says."""
+
+    def adopted(folder: Path, **answers: Any) -> Path:
+        commit(folder)
+        copier.run_copy(str(template), folder, data=answers, vcs_ref="0.1.0", defaults=True, quiet=True)
+        return folder
+
+    return adopted
+
+
+@pytest.fixture
+def service(shape: Shape, adopt: Callable[..., Path], tmp_path: Path) -> Path:
+    """An application after the copy, nothing of which is committed yet."""
+    folder = Path(shutil.copytree(APPS / shape.name, tmp_path / shape.name))
+    return adopt(folder, service_name=shape.name.title(), package_name=shape.package)
+
+
+@every_shape
+def test_an_adopted_application_is_served_inside_the_layer_and_updated(
+    shape: Shape, service: Path, tmp_path: Path
+) -> None:
+    original = files(APPS / shape.name)
+    run_tests(APPS / shape.name, tmp_path)
+
+    # After the copy: nothing of the application changed, the operations files are there.
+    assert {path: content for path, content in files(service).items() if path in original} == original
+    assert git(service, "status", "--porcelain", "--untracked-files=no") == ""
+    new = files(service).keys() - original.keys()
+    assert {"chassis/pyproject.toml", "config/defaults.yaml", "SECURITY.md"} <= new
+    assert {path.split("/")[0] for path in new} >= {"deploy", "docs"}
+    assert not {path for path in new if path.startswith(("src/", "tests/", "migrations/"))}
+    assert not new & {"Makefile", "Dockerfile", ".github/workflows/standard.yml"} or shape.name == "equipped"
+    run_tests(service, tmp_path)
+
+    # After the lines by hand: the layer is around it.
+    change_by_hand(service, shape)
+    commit(service, "Adopt the standard")
+    run_tests(service, tmp_path)
+    with served(service, shape) as url:
+        path = shape.route.replace(
+            re.findall(r"{\w+}", shape.route)[0], str(next(iter(shape.answer.values())))
+        )
+        body, headers = get(f"{url}{path}")
+        assert json.loads(body) == shape.answer
+        assert len(headers["x-request-id"]) == 32
+        assert json.loads(get(f"{url}/health/ready")[0])["status"] == "ready"
+        metrics = get(f"{url}/metrics")[0]
+        assert f'service_requests_total{{method="GET",route="{shape.route}",status="200"}} 1.0' in metrics
+        assert f'service="{shape.name}"' in metrics
+
+    # After an update: what is kept is as it was, the rest is new.
+    before = files(service)
+    copier.run_update(service, vcs_ref="0.2.0", defaults=True, overwrite=True, quiet=True)
+    after = files(service)
+    assert list(unmerged(service)) == []
+    assert {path: content for path, content in after.items() if path in original} == {
+        path: before[path] for path in original
+    }
+    assert b"# changed" in after["config/defaults.yaml"]
+    assert "SUPPORT.md" in after
+    appeared = after.keys() - before.keys()
+    assert (
+        appeared
+        == {"SUPPORT.md", ".pre-commit-config.yaml", "requirements.txt", "README.rst"} - before.keys()
+    )
+
+
+@pytest.mark.parametrize("shape", SHAPES[2:], ids=["equipped"])
+def test_a_dockerfile_is_handed_over_and_taken_back(
+    shape: Shape, service: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "Test")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "test@example.com")
+    git(service, "rm", "--quiet", "Dockerfile", ".dockerignore")
+    commit(service)
+    command = re.search(r"chassis update --data '(handed_over=.*)'", GUIDE)
+    assert command is not None
+
+    result = run_update(service, command[1])
+    git(service, "merge", "--quiet", "--ff-only", result["branch"])
+    assert "# Owned by the template" in (service / "Dockerfile").read_text(encoding="utf-8")
+    assert (service / ".dockerignore").exists()
+    # What is the template's is renewed; what stays in `keep` is not.
+    copier.run_update(service, vcs_ref="0.2.0", defaults=True, overwrite=True, quiet=True)
+    assert "# changed" in (service / "Dockerfile").read_text(encoding="utf-8")
+    assert (service / ".github/workflows/ci.yml").read_bytes() == (
+        APPS / "equipped/.github/workflows/ci.yml"
+    ).read_bytes()
+    commit(service)
+    (service / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
+    commit(service)
+    git(service, "branch", "--delete", "--force", result["branch"])
+    back = run_update(service, "handed_over=[.dockerignore]")
+    assert git(service, "show", f"{back['branch']}:Dockerfile") == "FROM scratch\n"
+
+
+def run_update(service: Path, data: str) -> dict[str, Any]:
+    done = CliRunner().invoke(
+        update_app, ["--directory", str(service), "--json", "--no-tests", "--data", data]
+    )
+    assert done.exit_code == 0, done.output
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+PROJECT = {"pyproject.toml": "[project]\n"}
+SOURCE = PROJECT | {"src/shop/__init__.py": ""}
+BUILD = {
+    "Makefile",
+    "Dockerfile",
+    ".dockerignore",
+    ".github/workflows/ci.yml",
+    ".github/workflows/standard.yml",
+}
+CASES = [
+    # what is there, what arrives, what does not
+    ({}, {"pyproject.toml", "README.md", "src/example_service/app.py", *BUILD}, set()),
+    ({"README.md": "mine\n", ".gitignore": "x\n"}, {"pyproject.toml", "ruff.toml", *BUILD}, set()),
+    (SOURCE, BUILD, {"ruff.toml", "pytest.toml", ".editorconfig", "tests/test_conformance.py"}),
+    (SOURCE | {"Dockerfile": "FROM x\n"}, {"Makefile", ".github/workflows/ci.yml"}, {".dockerignore"}),
+    (
+        SOURCE | {".github/workflows/tests.yaml": "on: push\n"},
+        {"Makefile", ".github/workflows/standard.yml"},
+        {".github/workflows/ci.yml"},
+    ),
+    (SOURCE | {"Makefile": "all:\n"}, {"Dockerfile"}, {".github/workflows/ci.yml"}),
+    (SOURCE | {"poetry.lock": ""}, {"config/defaults.yaml"}, BUILD),
+    (PROJECT | {"shop/__init__.py": ""}, {"config/defaults.yaml"}, BUILD),
+    (SOURCE | {".github/renovate.json5": "{}\n"}, BUILD, {"renovate.json"}),
+    (SOURCE | {"docs": "not a folder\n"}, BUILD, {"docs/runbooks/service.md"}),
+    (SOURCE | {"config/we ird[*]!.yaml": "a: 1\n", "#x ": "\n"}, BUILD | {"config/service.yaml"}, set()),
+]
+
+
+@pytest.mark.parametrize(("there", "arrives", "stays_away"), CASES)
+def test_what_arrives_depends_on_what_is_there(
+    there: dict[str, str], arrives: set[str], stays_away: set[str], adopt: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "we [ird]* folder"
+    write(folder, there)
+    adopt(folder)
+    found = {path: content.decode() for path, content in files(folder).items()}
+    assert there.items() <= found.items()
+    assert arrives - found.keys() == set()
+    assert stays_away & found.keys() == set()
+    recorded = yaml.safe_load(found[".copier-answers.yml"])
+    assert set(there) - {"src/shop/__init__.py", "shop/__init__.py"} <= set(recorded["keep"])
+    assert recorded["handed_over"] == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("Dockerfile", "brackets"),
+        ({"a": 1}, "brackets"),
+        (None, "brackets"),
+        (["/etc/passwd"], "below"),
+        (["../other"], "below"),
+        (["a\nb"], "below"),
+        (["deploy/"], "below"),
+        ([3], "below"),
+        ("[chassis/src]", "every service"),
+        ([".copier-answers.yml"], "every service"),
+    ],
+)
+@pytest.mark.parametrize("question", ["keep", "handed_over"])
+def test_what_is_no_list_of_paths_is_refused(
+    question: str, answer: Any, reason: str, template: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserMessageError, match=reason) as refused:
+        copier.run_copy(
+            str(template),
+            tmp_path / "x",
+            data={question: answer},
+            vcs_ref="0.1.0",
+            defaults=True,
+            quiet=True,
+        )
+    assert question in str(refused.value)
+
+
+def test_a_folder_of_the_librarys_name_is_refused(adopt: Callable[..., Path], tmp_path: Path) -> None:
+    folder = tmp_path / "cars"
+    write(folder, SOURCE | {"chassis/wheels.py": ""})
+    with pytest.raises(UserMessageError, match="rename yours"):
+        adopt(folder)
+    assert git(folder, "status", "--porcelain") == ""
+
+
+def test_the_copy_says_what_is_left_to_do(template: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    write(folder, SOURCE)
+    command = ["copy", "--defaults", "--vcs-ref", "0.1.0", "--data", "package_name=shop", template, folder]
+    done = subprocess.run(
+        [sys.executable, "-m", "copier", *command], capture_output=True, text=True, check=True
+    )
+    assert "uv add --no-workspace --editable './chassis[tracing]'" in done.stderr
+    assert 'package = "shop"' in done.stderr
+    assert "make run" not in done.stderr
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """The files of a repository, without what git and Python leave there."""
+    return {
+        path: file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+        and not re.search(r"(^|/)(\.git|__pycache__)/", path := file.relative_to(folder).as_posix())
+    }
+
+
+def write(folder: Path, contents: dict[str, str]) -> None:
+    folder.mkdir()
+    for path, text in contents.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+
+
+def block(holds: str) -> str:
+    """The code of the guide that holds a text."""
+    found = [text for text in re.findall(r"```\w+\n(.*?)```", GUIDE, re.DOTALL) if holds in text]
+    assert len(found) == 1, holds
+    return re.sub("^ {3}", "", found[0], flags=re.MULTILINE)
+
+
+def change_by_hand(service: Path, shape: Shape) -> None:
+    """Follow the guide; what is installed here already stands for the first step."""
+    package = service / shape.source / shape.package
+    package.mkdir(exist_ok=True)
+    (package / "__init__.py").touch()
+    for name, holds in (
+        ("app.py", "def create_app"),
+        ("settings.py", "(ServiceSettings)"),
+        ("__main__.py", "server.main"),
+    ):
+        text = (
+            block(holds).replace("bookings", shape.package).replace("from main import app", shape.application)
+        )
+        (package / name).write_text(text, encoding="utf-8")
+    with (service / "pyproject.toml").open("a", encoding="utf-8") as project:
+        project.write("\n" + block("[tool.chassis]").replace("bookings", shape.package))
+
+
+def environment(service: Path, **variables: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
+    path = os.pathsep.join([str(service), str(service / "src")])
+    return kept | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"} | variables
+
+
+def run_tests(service: Path, tmp_path: Path) -> None:
+    """Run the application's own tests in its own folder."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir=.", "--confcutdir=."],
+        cwd=service,
+        env=environment(service),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def served(service: Path, shape: Shape) -> Iterator[str]:
+    """Run the service as the guide says; gives its address, which it logs."""
+    with subprocess.Popen(
+        [sys.executable, "-m", shape.package],
+        cwd=service,
+        env=environment(service, PORT="0", LOG_FORMAT="json", DRAIN_DELAY="0"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if '"serving"' in line:
+                break
+        else:
+            pytest.fail("".join(lines))
+        try:
+            yield json.loads(lines[-1])["url"]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.stdout.read()
+    assert process.returncode == 0
+
+
+def get(url: str) -> tuple[str, dict[str, str]]:
+    with urllib.request.urlopen(url, timeout=60) as response:
+        return response.read().decode(), {name.lower(): value for name, value in response.headers.items()}
