@@ -53,12 +53,11 @@ class Service:
         """Give a file as the owner committed it before the update, or nothing if there is none."""
         return self.git("show", f"HEAD:./{name}")
 
-    def git(self, *arguments: str, given: str | None = None) -> bytes | None:
+    def git(self, *arguments: str) -> bytes | None:
         """Run git in the service and give its output, or nothing when it fails."""
         done = subprocess.run(
             ["git", *arguments],  # noqa: S607 - the git that Copier uses
             cwd=self.root,
-            input=None if given is None else given.encode(),
             capture_output=True,
             check=False,
         )
