@@ -3,8 +3,8 @@
     python hooks/release.py 0.2.0
 
 A release is one commit. It gives the chassis its version and moment, records its digest in
-``template/chassis/releases.json``, and turns the section
-"Unreleased" of CHANGELOG.md into that of the version. Its tag is the bare version. A wrong state is refused with the reason, and nothing is changed.
+``template/chassis/releases.json``, and turns the section "Unreleased" of CHANGELOG.md into that of the
+version. Its tag is the bare version. A wrong state is refused with the reason, and nothing is changed.
 
 Standard library only: it runs before anything is installed.
 """

@@ -234,7 +234,12 @@ CASES = [
 
 @pytest.mark.parametrize(("there", "arrives", "stays_away"), CASES)
 def test_what_arrives_depends_on_what_is_there(
-    there: dict[str, str], arrives: set[str], stays_away: set[str], adopt: Callable[..., Path], sketch: Path, tmp_path: Path
+    there: dict[str, str],
+    arrives: set[str],
+    stays_away: set[str],
+    adopt: Callable[..., Path],
+    sketch: Path,
+    tmp_path: Path,
 ) -> None:
     folder = tmp_path / "we [ird]* folder"
     write(folder, there)
