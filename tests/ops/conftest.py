@@ -51,6 +51,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "ops: needs real tools of operations; `make test-ops` installs them")
 
 
+FACTS = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def tell(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Say something that was measured, in the summary of the run."""
+    return pytestconfig.stash.setdefault(FACTS, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what the tests told."""
+    for fact in config.stash.get(FACTS, []):
+        terminalreporter.write_line(fact)
+
+
 def load(name: str) -> ModuleType:
     """Import a module of this folder, which is no package."""
     spec = importlib.util.spec_from_file_location(f"ops_{name}", Path(__file__).with_name(f"{name}.py"))

@@ -18,9 +18,16 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
-from releases import Releases, commit, git
+from quick import quick_copier
+from releases import Releases, commit
 
 Once = Callable[[str, Callable[[Path], Any]], Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick() -> Iterator[None]:
+    with quick_copier():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +96,3 @@ def update() -> Callable[..., None]:
         copier.run_update(service, vcs_ref=to, defaults=True, overwrite=True, quiet=True, **options)
 
     return updated
-
-
-__all__ = ["commit", "git"]

@@ -14,6 +14,8 @@ from promises import contents, unmerged
 from releases import Releases, commit, git
 
 FIRST, MIGRATED = "0.1.0", "0.2.0"
+# They sort before, between and after the lines of the template.
+TOOLS = ["aiosmtpd", "pytest-mock", "types-aiofiles", "zest"]
 
 
 @pytest.fixture

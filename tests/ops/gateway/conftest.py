@@ -86,6 +86,7 @@ class Gateway:
 
 @pytest.fixture
 def open_gateway(
+    *,
     deploy: Path,
     certificate: Path,
     start: Callable[..., Any],

@@ -71,7 +71,7 @@ def test_a_service_that_does_not_trust_the_gateway_sees_the_gateway(
 
 @pytest.mark.parametrize("path", MANAGEMENT)
 def test_management_is_not_there(served: tuple[Any, Any], path: str) -> None:
-    gateway, running = served
+    gateway, _ = served
     # Written by hand: a client of the library would tidy the path up.
     raw = socket.create_connection(("127.0.0.1", gateway.port), timeout=20, source_address=(CLIENT, 0))
     with gateway.verify.wrap_socket(raw, server_hostname="localhost") as connection:
@@ -157,15 +157,15 @@ def test_one_client_does_not_take_the_place_of_another(
     text = file.read_text(encoding="utf-8")
     assert "rate=100r/s;" in text
     assert "burst=200 " in text
-    file.write_text(text.replace("rate=100r/s;", "rate=1r/s;").replace("burst=200 ", "burst=5 "), encoding="utf-8")
+    file.write_text(
+        text.replace("rate=100r/s;", "rate=1r/s;").replace("burst=200 ", "burst=5 "), encoding="utf-8"
+    )
     port = free_port()
     start_service(service, port=port, TRUSTED_PROXIES="127.0.0.1", RATE_LIMITING_ENABLED="false")
     gateway = open_gateway("nginx", port)
     with gateway.client("127.0.0.6") as greedy, gateway.client("127.0.0.7") as modest:
         refused = next(
-            answer
-            for answer in (greedy.get("/health/live") for _ in range(50))
-            if answer.status_code == 429
+            answer for answer in (greedy.get("/health/live") for _ in range(50)) if answer.status_code == 429
         )
         assert refused.headers["content-type"] == "application/problem+json"
         assert refused.headers["retry-after"]

@@ -1,4 +1,4 @@
-"""Every overlay of several answer sets, as `kubectl kustomize` builds it, under the checkers and against the settings."""
+"""Every overlay of several answer sets, as kubectl builds it: under checkers, and against the settings."""
 
 import json
 import re

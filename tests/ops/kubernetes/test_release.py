@@ -1,4 +1,4 @@
-"""release.sh against a cluster that is played: `kubectl kustomize` is real, what it would do to a cluster is recorded."""
+"""release.sh with a cluster that is played: manifests are built for real, what would reach a cluster is recorded."""
 
 import json
 import os

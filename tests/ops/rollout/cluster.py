@@ -19,7 +19,7 @@ Manifest = dict[str, Any]
 StartPod = Callable[[Path, str, dict[str, str]], subprocess.Popen[bytes]]
 
 
-class RolledBack(Exception):
+class RolledBackError(Exception):
     """The new release did not become ready within the deadline; the old one serves as before."""
 
 
@@ -62,7 +62,7 @@ class Deployment:
             await self._become_ready(pod)
 
     async def roll_out(self, release: Path, deadline: float | None = None) -> None:
-        """Replace one pod after the other. Raises `RolledBack` after ``deadline`` seconds without progress."""
+        """Replace one pod after the other. Raises `RolledBackError` after ``deadline`` seconds without progress."""
         assert self._spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
         for old in list(self._ready):
             new = self._start(release)
@@ -73,7 +73,7 @@ class Deployment:
                 # What `kubectl rollout undo` comes to: no old pod was taken away, the new one goes.
                 self._stop(new)
                 await self.settle()
-                raise RolledBack from error
+                raise RolledBackError from error
             await asyncio.sleep(self._spec["minReadySeconds"])
             self._stop(old)
         await self.settle()

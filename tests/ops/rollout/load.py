@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ssl
 from collections import Counter
+from collections.abc import AsyncIterator
 
 REQUEST = b"GET /items?limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BODY = b'{"name":"Desk lamp"}'
@@ -31,6 +32,7 @@ class Load:
         self._verify = verify
         self._clients = clients
         self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
         self.statuses: Counter[int] = Counter()
         self.failures: list[str] = []
         self.repeated = 0
@@ -41,7 +43,7 @@ class Load:
         return sum(self.statuses.values()) + len(self.failures)
 
     @contextlib.asynccontextmanager
-    async def running(self):  # noqa: ANN201 - the type of an async generator says nothing here
+    async def running(self) -> AsyncIterator["Load"]:
         """Send while the block runs."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._clients):
@@ -54,7 +56,8 @@ class Load:
     async def reach(self, total: int) -> None:
         """Wait until so many requests came to an end."""
         while self.total < total:
-            await asyncio.sleep(0.1)
+            self._ended.clear()
+            await self._ended.wait()
 
     async def _client(self, address: str) -> None:
         idle: Connection | None = None
@@ -71,15 +74,20 @@ class Load:
             except (OSError, EOFError, ValueError) as error:
                 self.failures.append(repr(error))
                 idle = None
+            self._ended.set()
             # A client that fell behind does not catch up: the load stays what it is.
             due = max(due + 1 / PER_SECOND, loop.time())
             await asyncio.sleep(due - loop.time())
-        if idle:
-            idle[1].close()
+        await close(idle)
 
     async def _connect(self, address: str) -> Connection:
         return await asyncio.open_connection(
-            "127.0.0.1", self._port, ssl=self._verify, server_hostname="localhost", local_addr=(address, 0)
+            "127.0.0.1",
+            self._port,
+            ssl=self._verify,
+            server_hostname="localhost",
+            local_addr=(address, 0),
+            ssl_shutdown_timeout=1,
         )
 
     async def _change(self, address: str) -> None:
@@ -87,26 +95,30 @@ class Load:
         try:
             await self._exchange(connection, CHANGE)
         finally:
-            connection[1].close()
+            await close(connection)
 
     async def _read(self, address: str, idle: Connection | None) -> Connection | None:
         if idle and idle[0].at_eof():
-            idle[1].close()
+            await close(idle)
             idle = None
         if idle:
             try:
                 return await self._keep(idle)
             except (asyncio.IncompleteReadError, ConnectionError) as error:
-                idle[1].close()
+                await close(idle)
                 if isinstance(error, asyncio.IncompleteReadError) and error.partial:
                     raise
                 self.repeated += 1
         return await self._keep(await self._connect(address))
 
     async def _keep(self, connection: Connection) -> Connection | None:
-        if await self._exchange(connection, REQUEST):
-            return connection
-        connection[1].close()
+        try:
+            if await self._exchange(connection, REQUEST):
+                return connection
+        except BaseException:
+            await close(connection)
+            raise
+        await close(connection)
         return None
 
     async def _exchange(self, connection: Connection, request: bytes) -> bool:
@@ -120,3 +132,11 @@ class Load:
             await reader.readexactly(int(headers["content-length"]))
         self.statuses[int(lines[0].split(" ")[1])] += 1
         return headers.get("connection") != "close"
+
+
+async def close(connection: Connection | None) -> None:
+    """Close a connection and wait until nothing of it is left."""
+    if connection is not None:
+        connection[1].close()
+        with contextlib.suppress(OSError, TimeoutError):
+            await connection[1].wait_closed()

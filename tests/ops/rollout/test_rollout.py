@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.ops, pytest.mark.timeout(600)]
 
 REQUESTS = 20_000
 CLIENTS = 32
-# Seconds without progress after which a release is taken back here; the Deployment's own 300 change nothing but the wait.
+# Seconds without progress after which a release is taken back here; the Deployment's own 300 only take longer.
 DEADLINE = 12.0
 
 BROKEN = '''
@@ -67,6 +67,7 @@ def manifests(render: Callable[..., Path], check: Callable[..., str]) -> list[di
 
 @pytest.fixture
 def gateway(
+    *,
     render: Callable[..., Path],
     certificate: Path,
     start: Callable[..., Any],
@@ -144,7 +145,13 @@ def verification(certificate: Path) -> ssl.SSLContext:
 
 
 async def test_two_replicas_are_replaced_and_no_request_fails(
-    deployment: Any, gateway: Any, certificate: Path, render: Callable[..., Path], tmp_path: Path
+    *,
+    deployment: Any,
+    gateway: Any,
+    certificate: Path,
+    render: Callable[..., Path],
+    tmp_path: Path,
+    tell: Callable[[str], None],
 ) -> None:
     first = render()
     second = release_of(first, tmp_path / "second")
@@ -153,8 +160,8 @@ async def test_two_replicas_are_replaced_and_no_request_fails(
     async with load.Load(gateway[0], verification(certificate), CLIENTS).running() as seen:
         await seen.reach(REQUESTS // 4)
         await deployment.roll_out(second)
-        assert seen.total < REQUESTS * 10
         await seen.reach(REQUESTS)
+    tell(f"Rollout under load: {seen.total} requests, {len(seen.failures)} failed, {seen.repeated} repeated")
     assert deployment.releases == [second, second]
     assert deployment.exit_codes == [0, 0]
     assert seen.failures == []
@@ -177,7 +184,7 @@ async def test_a_release_that_is_never_ready_is_taken_back_and_no_request_fails(
     await deployment.create(first)
     async with load.Load(gateway[0], verification(certificate), CLIENTS).running() as seen:
         await seen.reach(1000)
-        with pytest.raises(cluster.RolledBack):
+        with pytest.raises(cluster.RolledBackError):
             await deployment.roll_out(broken, deadline=DEADLINE)
         await seen.reach(seen.total + 1000)
     assert deployment.releases == [first, first]
