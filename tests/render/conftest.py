@@ -28,6 +28,8 @@ OTHER_ANSWERS = {
     "team_email": "first.last+tag@mail.example.co.uk",
     "port": 65535,
     "image_registry": "localhost:5000/team/shop",
+    "keep": '["of the owner/*[own].txt"]',
+    "handed_over": '["of the owner/*[own].txt"]',
 }
 
 

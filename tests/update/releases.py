@@ -28,6 +28,8 @@ RENDERED = ("copier.yml", "questions", "template")
 # What a release is made of: all that Copier and the release script read.
 TREE = (*RENDERED, "hooks/release.py", "hooks/migrations", "CHANGELOG.md")
 CHANGED = "changed by the following release"
+# What ``last`` leaves to the owners.
+HANDED_OVER = "SECURITY.md"
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,8 @@ def change_everything(folder: Path) -> None:
 def take_away(folder: Path) -> None:
     """Delete a folder of the template, and hand a file over to the owners by excluding it."""
     shutil.rmtree(folder / "template" / "deploy" / "next")
-    (folder / "template" / "SECURITY.md.jinja").unlink()
-    _edit(folder, "copier.yml", _before("  # What an answer leaves out\n", "  - /SECURITY.md\n"))
+    (folder / "template" / f"{HANDED_OVER}.jinja").unlink()
+    _edit(folder, "copier.yml", _before("  # What an answer leaves out\n", f"  - /{HANDED_OVER}\n"))
     commit(folder, "Something went")
 
 

@@ -16,7 +16,7 @@ import yaml
 from copier.errors import UserMessageError
 from ownership import whose
 from promises import broken_promises, contents, unmerged
-from releases import CHANGED, Releases, commit, git
+from releases import CHANGED, HANDED_OVER, Releases, commit, git
 
 Render = Callable[..., Path]
 Update = Callable[..., None]
@@ -208,7 +208,7 @@ def test_a_file_that_is_handed_over_stays_and_a_folder_keeps_the_owners_files(
     commit(service, "Update")
     update(service, to=releases.last)
     assert list(unmerged(service)) == []
-    assert CHANGED in (service / "SECURITY.md").read_text(encoding="utf-8")
+    assert CHANGED in (service / HANDED_OVER).read_text(encoding="utf-8")
     assert not (service / "deploy/next/one.yaml").exists()
     assert (service / "deploy/next/own.yaml").exists()
 

@@ -39,7 +39,7 @@ ENTRYPOINT ["prometheus-alertmanager", "--cluster.listen-address="]
 # What the official image's entry point does with POSTGRES_DB, POSTGRES_USER and POSTGRES_PASSWORD.
 POSTGRES = """\
 FROM debian-programs
-RUN chown postgres /var/lib/postgresql \\
+RUN install --directory --owner=postgres /var/lib/postgresql /var/run/postgresql \\
     && for tool in initdb pg_ctl postgres; do ln -s /usr/lib/postgresql/*/bin/$tool /usr/local/bin/; done
 COPY entrypoint /entrypoint
 USER postgres
@@ -58,7 +58,7 @@ if [ ! -f "$PGDATA/PG_VERSION" ]; then
         --command="CREATE DATABASE \\"$POSTGRES_DB\\""
     pg_ctl --wait stop > /dev/null
 fi
-exec postgres -c listen_addresses='*' -k /tmp
+exec postgres -c listen_addresses='*' -k /var/run/postgresql
 """
 PROGRAMS = ("nginx-light", "postgresql", "prometheus", "prometheus-alertmanager", "redis-server", "wget")
 STAND_INS: dict[str, tuple[str, dict[str, bytes]]] = {

@@ -60,7 +60,11 @@ def up(
 ) -> Iterator[dict[str, dict[str, Any]]]:
     """Everything that can be had here is up; gives what the engine knows of each container, by service."""
     try:
-        compose(folder, "up", "--detach", "--no-build", *sorted(STARTED), engine=engine, **ports)
+        try:
+            compose(folder, "up", "--detach", "--no-build", *sorted(STARTED), engine=engine, **ports)
+        except pytest.fail.Exception as failed:
+            logs = compose(folder, "logs", "--no-color", "--tail", "30", engine=engine, **ports)
+            pytest.fail(f"{failed}\n{logs}", pytrace=False)
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             states = containers(engine)

@@ -5,12 +5,9 @@ Metrics need a template, ``/orders/<int:id>``: a raw path would be a new series 
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from starlette.types import Scope
-
-if TYPE_CHECKING:
-    from flask import Flask
 
 __all__ = ["Templates", "django_templates", "flask_templates"]
 
@@ -18,19 +15,25 @@ Templates = Callable[[Scope], str | None]
 """Finds the template of the route that answers a request; None when there is none."""
 
 
-def flask_templates(app: "Flask") -> Templates:
-    """Return what finds the rule of a Flask route, as it is written in the application."""
-    from werkzeug.exceptions import HTTPException
-    from werkzeug.routing import RequestRedirect
+class HasRules(Protocol):
+    """A Flask application, or another one that is built on Werkzeug's routing."""
 
+    @property
+    def url_map(self) -> Any:
+        """The ``werkzeug.routing.Map`` of its rules."""
+
+
+def flask_templates(app: HasRules) -> Templates:
+    """Return what finds the rule of a Flask route, as it is written in the application."""
+    exceptions: Any = import_module("werkzeug.exceptions")
     rules = app.url_map.bind("")
 
     def template(scope: Scope) -> str | None:
         try:
             rule, _ = rules.match(_path(scope), method=scope["method"], return_rule=True)
-        except (HTTPException, RequestRedirect):
+        except exceptions.HTTPException:  # a redirect to the path with a slash is one too
             return None
-        return rule.rule
+        return str(rule.rule)
 
     return template
 
