@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 VERSION = "0.1.0"
-RELEASED_AT = datetime(2026, 11, 20, tzinfo=UTC)
+RELEASED_AT = datetime(2026, 11, 20, 16, 37, 29, tzinfo=UTC)
 
 
 @cache
