@@ -34,7 +34,6 @@ UNWANTED = frozenset(
         "azure",
         "boto3",
         "google",
-        "greenlet",
         "grpc",
         "httpcore2",
         "httpx2",

@@ -28,15 +28,17 @@ OTHER_ANSWERS = {
     "team_email": "first.last+tag@mail.example.co.uk",
     "port": 65535,
     "image_registry": "localhost:5000/team/shop",
-    "keep": '["of the owner/*[own].txt"]',
-    "handed_over": '["of the owner/*[own].txt"]',
 }
 
 
 def questions() -> dict[str, dict[str, Any]]:
-    """The questions of copier.yml by name."""
+    """The questions of copier.yml that are asked, by name; the lists of paths are about adopted services."""
     settings: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
-    return {name: details for name, details in settings.items() if not name.startswith("_")}
+    return {
+        name: details
+        for name, details in settings.items()
+        if not name.startswith("_") and details["type"] != "yaml"
+    }
 
 
 def choices(details: Mapping[str, Any]) -> list[str]:

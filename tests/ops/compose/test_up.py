@@ -114,6 +114,8 @@ def test_everything_becomes_healthy_and_works_together(
         assert gateway.get(created.headers["location"]).json() == created.json()
         assert "strict-transport-security" in created.headers, "the service trusts the gateway"
         assert gateway.get("/metrics").status_code == 404
+    # Nothing ran as process number 1, which would miss an early SIGTERM.
+    assert up["service"]["HostConfig"]["Init"] is True
     # Prometheus finds the service by its name.
     prometheus = httpx2.Client(base_url=f"http://127.0.0.1:{ports['PROMETHEUS_PORT']}")
     with prometheus:
@@ -137,7 +139,8 @@ def test_down_leaves_nothing(
 ) -> None:
     compose(folder, "up", "--detach", "--no-build", "service", engine=engine, **ports)
     compose(folder, "stop", "--timeout", "60", "service", engine=engine, **ports)
-    assert containers(engine)["service"]["State"]["ExitCode"] == 0, "SIGTERM arrived"
+    # SIGTERM arrived, be it while Python was starting
+    assert containers(engine)["service"]["State"]["ExitCode"] in {0, 143}
     compose(folder, "down", "--volumes", "--timeout", "60", engine=engine, **ports)
     assert engine.run("ps", "--all", "--quiet").stdout == ""
     assert engine.run("network", "ls", "--filter", "type=custom", "--quiet").stdout == ""
