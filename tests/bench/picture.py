@@ -10,7 +10,7 @@ _MEASURES = ("instructions, hello-world", "in-process, hello-world", "sockets, s
 _WIDTH, _LEFT, _RIGHT, _BAR, _GAP = 760, 170, 90, 18, 6
 _TITLE, _AXIS = 34, 20
 _SCALE = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-_INK, _MARK, _KEPT, _OVER, _OTHER = "#1f2328", "#cf222e", "#1a7f37", "#bc4c00", "#8c959f"
+_INK, _KEPT, _OVER, _OTHER = "#1f2328", "#2da44e", "#e16f24", "#8c959f"
 
 
 def draw(figures: Sequence[Figure]) -> str:
@@ -41,7 +41,7 @@ def position(value: float) -> float:
 
 
 def _panel(measure: str, figures: Sequence[Figure], top: int) -> tuple[list[str], int]:
-    parts = [_text(10, top + 18, f"{measure}, bare FastAPI = 1", weight="600")]
+    parts = [_text(10, top + 18, f"{measure}: bare FastAPI = 1, a mark at the budget", weight="600")]
     first = top + _TITLE
     last = first + len(figures) * (_BAR + _GAP)
     for value in _SCALE:
@@ -67,7 +67,7 @@ def _bar(figure: Figure, y: int) -> list[str]:
         mark = _x(figure.budget)
         parts.append(
             f'<line x1="{mark:.1f}" y1="{y - 2}" x2="{mark:.1f}" y2="{y + _BAR + 2}" '
-            f'stroke="{_MARK}" stroke-width="2"/>'
+            f'stroke="{_INK}" stroke-width="2"/>'
         )
     return parts
 

@@ -27,10 +27,12 @@ def write(figures: Sequence[Figure], place: Path = NEWEST) -> None:
     place.write_text(json.dumps(described(figures), indent=2) + "\n", encoding="utf-8")
 
 
-def keep(figures: Sequence[Figure]) -> None:
-    """Add a run to the history, and renew the documentation."""
+def keep(figures: Sequence[Figure], *, complete: bool) -> None:
+    """Add a run to the history; a complete one renews the documentation too."""
     with HISTORY.open("a", encoding="utf-8") as history:
         history.write(json.dumps(described(figures), separators=(",", ":")) + "\n")
+    if not complete:
+        return
     PICTURE.write_text(picture.draw(figures), encoding="utf-8")
     PAGE.write_text(with_numbers(PAGE.read_text(encoding="utf-8"), figures), encoding="utf-8")
 

@@ -116,7 +116,7 @@ def _compared(names: Sequence[str], found: list[dict[str, dict[str, float]]]) ->
             low=ratio.low,
             high=ratio.high,
             budget=budgets.SERVER_CPU.get(name),
-            absolute=f"{spread([one[name] for one in rounds['cpu']]).middle:,.1f} us",
+            absolute=f"{spread([one[name] for one in rounds['cpu']]).middle:,.1f} us{_stretch(name)}",
         )
     if {budgets.UNTRACED, budgets.EVERY_REQUEST} <= set(names):
         ratio = ratios(rounds["p99"], budgets.EVERY_REQUEST, budgets.UNTRACED)
@@ -130,6 +130,10 @@ def _compared(names: Sequence[str], found: list[dict[str, dict[str, float]]]) ->
             budget=budgets.P99_TRACED,
             absolute=f"{spread([one[budgets.EVERY_REQUEST] for one in rounds['p99']]).middle:,.0f} us",
         )
+
+
+def _stretch(name: str) -> str:
+    return f", stretch {budgets.SERVER_CPU_STRETCH:g}" if name == budgets.UNTRACED else ""
 
 
 def _wrk(server: Server, seconds: float) -> dict[str, float]:

@@ -51,6 +51,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "ops: needs real tools of operations; `make test-ops` installs them")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder, so that none is left out by `-m ops`."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.ops)
+
+
 FACTS = pytest.StashKey[list[str]]()
 
 

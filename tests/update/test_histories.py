@@ -19,6 +19,9 @@ from ownership import files
 from promises import broken_promises, contents
 from releases import HANDED_OVER, Releases, commit, numbers
 
+# A loaded machine is slow, not wrong.
+pytestmark = pytest.mark.timeout(600)
+
 SAMPLE = 6
 # A prime, so that a few seeds spread over journeys and answers, and many visit all.
 STRIDE = 7919

@@ -13,6 +13,9 @@ from copier.errors import UnsafeTemplateError
 from promises import contents, unmerged
 from releases import Releases, commit, git
 
+# A loaded machine is slow, not wrong.
+pytestmark = pytest.mark.timeout(600)
+
 FIRST, MIGRATED = "0.1.0", "0.2.0"
 # They sort before, between and after the lines of the template.
 TOOLS = ["aiosmtpd", "pytest-mock", "types-aiofiles", "zest"]
