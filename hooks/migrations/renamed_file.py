@@ -4,6 +4,7 @@ Copier knows no renames: it deletes the old path with the owner's edits in it an
 """
 
 import difflib
+from collections.abc import Sequence
 
 from merge import merge
 from refused import Refused
@@ -12,8 +13,10 @@ from service import Service
 __all__ = ["rename_file"]
 
 
-def rename_file(service: Service, old: str, new: str) -> None:
+def rename_file(service: Service, old: str, new: str, *, earlier: Sequence[str] = ()) -> None:
     """Carry the owner's edits of ``old`` into ``new``. It belongs into the stage ``after``.
+
+    ``earlier`` names what the file was called before ``old``, for updates from versions that old.
 
     - A file that the owner deleted stays deleted under its new name too.
     - A file that the owner renamed so already is merged there.
@@ -22,37 +25,48 @@ def rename_file(service: Service, old: str, new: str) -> None:
       changed is printed. No marker is written.
     - Two files of the owner, one under each name, stay both as they were and are reported.
     """
-    mine, there = service.committed(old), service.committed(new)
+    names = [old, *earlier]
     try:
-        _rename(service, old, new, mine, there)
+        called = next((name for name in names if service.rendered_before(name) is not None), None)
     except Refused as reason:
-        for name, content in ((old, mine), (new, there)):
-            if content is not None:
-                _write(service, name, name, content)
-        service.report(old, f"{reason}. It was left as it is: move its content to {new} by hand")
-
-
-def _rename(service: Service, old: str, new: str, mine: bytes | None, there: bytes | None) -> None:
-    if mine is not None and there is not None:
-        raise Refused(f"there was a {new} before")
-    after = service.path(new)
-    base = service.rendered_before(old)
-    if base is None:
+        _restore(service, *names, new)
+        service.report(old, f"{reason}. Move its content to {new} by hand")
         return
-    mine = there if mine is None else mine
+    if called is None:
+        return
+    if service.committed(called) is not None and service.committed(new) is not None:
+        _restore(service, called, new)
+        service.report(
+            called, f"there was a {new} before. It was left as it is: move its content to {new} by hand"
+        )
+        return
+    _rename(service, called, new)
+    for name in names:
+        service.path(name).unlink(missing_ok=True)
+
+
+def _rename(service: Service, old: str, new: str) -> None:
+    place, base = service.path(new), service.rendered_before(old)
+    committed_as = new if service.committed(old) is None else old
+    mine = service.committed(committed_as)
     if mine is None:
-        after.unlink(missing_ok=True)
+        place.unlink(missing_ok=True)
         return
     # Copier merges the new file into one of the owner's by itself; what it merged is in the index then.
-    theirs = service.git("show", f":3:./{new}") or (after.read_bytes() if after.is_file() else None)
-    if theirs is None:
+    theirs = service.git("show", f":3:./{new}") or (place.read_bytes() if place.is_file() else None)
+    if theirs is None or base is None:
         content = mine
     elif mine == base:
         content = theirs
     else:
         content = _carried(service, new, mine, base, theirs)
-    _write(service, new, old if there is None else new, content)
-    service.path(old).unlink(missing_ok=True)
+    _write(service, new, committed_as, content)
+
+
+def _restore(service: Service, *names: str) -> None:
+    for name in names:
+        if (content := service.committed(name)) is not None:
+            _write(service, name, name, content)
 
 
 def _write(service: Service, name: str, committed_as: str, content: bytes) -> None:

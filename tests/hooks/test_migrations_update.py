@@ -15,11 +15,12 @@ from copier.errors import UnsafeTemplateError
 MIGRATIONS = Path(__file__).parents[2] / "hooks" / "migrations"
 sys.path.append(str(MIGRATIONS))
 merge = importlib.import_module("merge")
+renamed_file = importlib.import_module("renamed_file")
 Refused = importlib.import_module("refused").Refused
 Service = importlib.import_module("service").Service
 
 LINES = "".join(f"line {number}\n" for number in range(1, 10))
-RENAMED = ["edited", "deleted", "conflict", "untouched", "taken", "binary", "renamed"]
+RENAMED = ["edited", "deleted", "conflict", "untouched", "taken", "binary", "renamed", "chained"]
 
 SETTINGS = """\
 _subdirectory: template
@@ -53,8 +54,10 @@ if service.stage == "before":
     rename_question(service, "db", "database")
     change_answer(service, "features", "cache", "redis")
 else:
-    for name in {RENAMED}:
+    for name in {RENAMED[:-1]}:
         rename_file(service, f"{{name}}.txt", f"new/{{name}}.txt")
+    rename_file(service, "chained.txt", "middle/chained.txt")
+    rename_file(service, "middle/chained.txt", "new/chained.txt", earlier=["chained.txt"])
     rename_file(service, "run.sh", "new/run.sh")
     rename_file(service, "seeds/one.txt", "own/one.txt")
     rename_file(service, "never.txt", "new/never.txt")
@@ -122,7 +125,8 @@ def edited(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     answers = {"db": "postgres", "features": ["cache", "tasks"]}
     copier.run_copy(str(template), folder, data=answers, vcs_ref="0.1.0", defaults=True, quiet=True)
     git(folder, "init", "--quiet", "--initial-branch=main")
-    (folder / "edited.txt").write_text(LINES.replace("line 2", "line 2 of mine"))
+    for name in ("edited.txt", "chained.txt"):
+        (folder / name).write_text(LINES.replace("line 2", "line 2 of mine"))
     (folder / "deleted.txt").unlink()
     (folder / "conflict.txt").write_text(LINES.replace("line 8", "line 8 of mine"))
     (folder / "binary.txt").write_bytes(b"\0mine\n")
@@ -168,9 +172,14 @@ def test_a_question_and_an_answer_have_their_new_names(updated: tuple[Path, str]
 def test_a_renamed_file_has_the_edits_of_both(updated: tuple[Path, str]) -> None:
     service, _ = updated
     expected = LINES.replace("line 2", "line 2 of mine").replace("line 8", "line 8 of the template")
-    for name in ("edited.txt", "renamed.txt"):
+    for name in ("edited.txt", "renamed.txt", "chained.txt"):
         assert (service / "new" / name).read_text() == expected
         assert not (service / name).exists()
+
+
+def test_a_file_that_was_renamed_twice_is_only_under_its_last_name(updated: tuple[Path, str]) -> None:
+    service, _ = updated
+    assert not (service / "middle" / "chained.txt").exists()
 
 
 def test_a_renamed_file_that_nobody_edited_is_the_new_one(updated: tuple[Path, str]) -> None:
@@ -262,6 +271,17 @@ def test_a_version_that_cannot_be_rendered_is_refused(edited: Path) -> None:
     service = Service(edited, "after", "9.9.9", "0.2.0")
     with pytest.raises(Refused, match=r"version 9\.9\.9 of the template cannot be rendered"):
         service.rendered_before("edited.txt")
+
+
+def test_a_rename_without_the_old_version_leaves_everything_as_it_was(
+    edited: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(edited, tmp_path / "service"))
+    (folder / "edited.txt").unlink()
+    service = Service(folder, "after", "9.9.9", "0.2.0")
+    renamed_file.rename_file(service, "edited.txt", "new/edited.txt")
+    assert git(folder, "status", "--porcelain") == ""
+    assert "Migration 0.2.0: edited.txt: version 9.9.9" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_text_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,83 @@
+"""A bundle, a deployment or a CI that is chosen or dropped in a service that lives: seeds once, nothing lost."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from promises import broken_promises, unmerged
+from releases import CHANGED, Releases, commit
+from services import (
+    MARK,
+    PACKAGE,
+    answers_of,
+    copy_of,
+    with_requirements,
+)
+
+# A loaded machine is slow, not wrong.
+pytestmark = pytest.mark.timeout(600)
+
+Render = Callable[..., Path]
+Update = Callable[..., None]
+
+
+def test_a_bundle_that_is_chosen_later_brings_its_seeds_once(
+    service: Path, update: Update, releases: Releases
+) -> None:
+    with_requirements(service, "aiofiles>=24", "zeep>=4", "uvloop", "wheel")
+    update(service, to=releases.present, data={"bundles": ["database"]})
+    assert list(unmerged(service)) == []
+    assert (service / "migrations/env.py").exists()
+    assert (service / "tests/test_migrations.py").exists()
+    assert not (service / PACKAGE / "items/models.py").exists()
+    project = tomllib.loads((service / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = project["dependencies"]
+    assert {"aiofiles>=24", "zeep>=4", "uvloop", "wheel"} < set(needed)
+    assert any(item.startswith("vendored-chassis[") and "database" in item for item in needed)
+
+    (service / "migrations/versions/0001_items.py").unlink()
+    (service / "tests/test_migrations.py").write_text(MARK, encoding="utf-8")
+    commit(service, "Work with the database")
+    update(service, to=releases.following)
+    assert list(unmerged(service)) == []
+    assert not (service / "migrations/versions/0001_items.py").exists()
+    assert (service / "tests/test_migrations.py").read_text(encoding="utf-8") == MARK
+    assert CHANGED not in (service / "migrations/env.py").read_text(encoding="utf-8")
+
+
+def test_what_is_dropped_leaves_every_file_of_the_owner(
+    rendered: Render, update: Update, releases: Releases, tmp_path: Path
+) -> None:
+    began = rendered(releases.present, "database", bundles=["database"])
+    service = copy_of(began, tmp_path / "service")
+    with_requirements(service, "aiofiles>=24")
+    (service / ".github/workflows/service.yml").write_text(MARK, encoding="utf-8")
+    commit(service, "A workflow")
+    before = copy_of(service, tmp_path / "before")
+    update(service, to=releases.present, data={"bundles": [], "ci": "gitlab", "deployment": "none"})
+    fresh = rendered(
+        releases.present,
+        "dropped",
+        **answers_of(began) | {"bundles": [], "ci": "gitlab", "deployment": "none"},
+    )
+    assert broken_promises(service, before, began, fresh) == []
+    for path in ("migrations/env.py", "tests/test_migrations.py", ".github/workflows/service.yml"):
+        assert (service / path).read_bytes() == (before / path).read_bytes()
+    assert (service / "deploy/kubernetes/overlays/production/kustomization.yaml").exists()
+    assert not (service / "Dockerfile").exists()
+
+
+def test_a_deployment_that_is_chosen_later_brings_its_overlays_once(
+    rendered: Render, update: Update, releases: Releases, tmp_path: Path
+) -> None:
+    began = rendered(releases.present, "nowhere", deployment="none", ci="none")
+    service = copy_of(began, tmp_path / "service")
+    update(service, to=releases.present, data={"deployment": "kubernetes", "description": "Another one."})
+    overlay = service / "deploy/kubernetes/overlays/production/kustomization.yaml"
+    overlay.write_text(MARK, encoding="utf-8")
+    commit(service, "On Kubernetes")
+    update(service, to=releases.following)
+    assert list(unmerged(service)) == []
+    assert overlay.read_text(encoding="utf-8") == MARK
+    assert CHANGED in (service / "deploy/kubernetes/base/kustomization.yaml").read_text(encoding="utf-8")
