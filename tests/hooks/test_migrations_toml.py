@@ -255,3 +255,12 @@ def give(data: Any, key: tuple[str, ...], value: Any) -> None:
 
 def ordered(data: Any) -> Any:
     return {name: ordered(data[name]) for name in sorted(data)} if isinstance(data, dict) else data
+
+
+def test_an_item_is_added_below_a_comment_once() -> None:
+    text = 'x = [\r\n  # mine\r\n  "a",\r\n]\r\n'
+    added = toml_lists.add_item(text, ("x",), "# mine", "b")
+    assert added == 'x = [\r\n  # mine\r\n  "b",\r\n  "a",\r\n]\r\n'
+    assert toml_lists.add_item(added, ("x",), "# mine", "b") == added
+    assert toml_lists.add_item(text, ("x",), "# other", "b") == text
+    assert toml_lists.add_item(text, ("y",), "# mine", "b") == text

@@ -64,7 +64,13 @@ ALWAYS = {
     "tests/test_items.py",
 }
 # Languages of other tools that use the same braces: workflow expressions, and Go's templates.
-BRACES_OF_THEIR_OWN = (".github/", "deploy/alertmanager/", "deploy/grafana/", "deploy/prometheus/")
+BRACES_OF_THEIR_OWN = (
+    ".github/",
+    "deploy/alertmanager/",
+    "deploy/grafana/",
+    "deploy/kubernetes/components/monitoring/",
+    "deploy/prometheus/",
+)
 
 
 def answer(answers: dict[str, Any], question: str) -> list[str]:
@@ -155,7 +161,8 @@ def test_every_file_that_can_says_whose_it_is(service: Path, own_files: Files) -
     for path, file in own_files(service).items():
         if path.endswith(".json"):
             continue  # JSON has no comments
-        first = file.read_text(encoding="utf-8").splitlines()[0]
+        lines = file.read_text(encoding="utf-8").splitlines()
+        first = lines[1] if lines[0].startswith("#!") else lines[0]
         if path == "tests/test_conformance.py" or not python_is_yours.match(path):
             assert re.match(r"(# |<!-- |\"\"\")(Owned by the template|Yours|Merged): ", first), path
 
