@@ -3,16 +3,22 @@
 PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
-.PHONY: help demo test fmt clean
+.PHONY: help demo test test-update bench fmt clean
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.tools ## Render a service, run it on PORT, show one request; ONCE=1 stops after that
 	@PORT="$(PORT)" ONCE="$(ONCE)" $(BIN)/python hooks/demo.py
 
 test: $(if $(FRESH),.venv/.fresh,.venv/.all) ## Check everything; FRESH=1 with the newest packages
 	@$(BIN)/python hooks/checks.py
+
+test-update: .venv/.all ## Update 300 generated histories of services; HISTORIES=n another number
+	@HISTORIES=$(or $(HISTORIES),300) $(BIN)/pytest tests/update/test_histories.py -n 2 -q
+
+bench: .venv/.all ## Measure against bare FastAPI; ONLY=instructions, CHECK=1 the gates, HISTORY=1 keeps the run
+	@$(BIN)/python tests/bench $(ONLY:%=--only %) $(if $(CHECK),--check) $(if $(HISTORY),--history)
 
 fmt: .venv/.all ## Format and repair what can be repaired
 	@$(BIN)/ruff check --fix .

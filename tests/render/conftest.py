@@ -169,7 +169,7 @@ def snapshot(folder: Path, leave_out: str) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     commit(folder)
-    git(folder, "tag", "0.1.0")
+    git(folder, "tag", "9.1.0")
     return folder
 
 

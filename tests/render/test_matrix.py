@@ -276,7 +276,7 @@ def test_the_answers_file_holds_every_answer_and_renders_the_same_again(
     answer_set: str, service: Path, own_files: Files, answers_of: AnswersOf, render: Callable[..., Path]
 ) -> None:
     recorded = yaml.safe_load((service / ".copier-answers.yml").read_text(encoding="utf-8"))
-    assert recorded["_commit"] == "0.1.0"
+    assert recorded["_commit"] == "9.1.0"
     assert {name: recorded[name] for name in answers_of(answer_set)} == answers_of(answer_set)
     if not answer_set.startswith("pairs"):
         return
@@ -309,7 +309,7 @@ def test_every_pair_of_answers_is_rendered(
     )
     wanted: dict[str, list[tuple[str, Any]]] = {}
     for name, details in questions.items():
-        if name.startswith("_"):
+        if name.startswith("_") or details["type"] == "yaml":  # what is computed is not asked
             continue
         offered = details.get("choices")
         values = list(offered.values()) if isinstance(offered, dict) else offered

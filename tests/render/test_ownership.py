@@ -50,7 +50,7 @@ def changed_template(slim_template: Path, tmp_path_factory: pytest.TempPathFacto
         '"""New."""\n', encoding="utf-8"
     )
     commit(folder)
-    git(folder, "tag", "0.2.0")
+    git(folder, "tag", "9.2.0")
     return folder
 
 
@@ -64,7 +64,7 @@ def changed(text: str) -> str:
 def edited(changed_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A service of the old version, in which the owner edited and deleted."""
     folder = tmp_path_factory.mktemp("edited") / "service"
-    copier.run_copy(str(changed_template), folder, vcs_ref="0.1.0", defaults=True, quiet=True)
+    copier.run_copy(str(changed_template), folder, vcs_ref="9.1.0", defaults=True, quiet=True)
     for path in YOURS + MERGED:
         with (folder / path).open("a", encoding="utf-8") as opened:
             opened.write(MARK)
@@ -136,7 +136,7 @@ def test_nothing_is_left_unmerged(renewed: tuple[str, Path]) -> None:
 
 def test_the_seeds_of_a_bundle_arrive_once_and_never_again(changed_template: Path, service: Path) -> None:
     copier.run_update(
-        service, data={"bundles": ["database"]}, vcs_ref="0.1.0", defaults=True, overwrite=True, quiet=True
+        service, data={"bundles": ["database"]}, vcs_ref="9.1.0", defaults=True, overwrite=True, quiet=True
     )
     assert (service / "migrations" / "env.py").exists()
     assert "vendored-chassis[database,tracing]" in (service / "pyproject.toml").read_text(encoding="utf-8")
@@ -152,7 +152,7 @@ def test_the_seeds_of_a_bundle_arrive_once_and_never_again(changed_template: Pat
 def test_overlays_arrive_when_kubernetes_is_chosen_later(changed_template: Path, tmp_path: Path) -> None:
     folder = tmp_path / "later"
     copier.run_copy(
-        str(changed_template), folder, data={"deployment": "none"}, vcs_ref="0.1.0", defaults=True, quiet=True
+        str(changed_template), folder, data={"deployment": "none"}, vcs_ref="9.1.0", defaults=True, quiet=True
     )
     commit(folder)
     copier.run_update(folder, data={"deployment": "kubernetes"}, defaults=True, overwrite=True, quiet=True)
