@@ -15,7 +15,7 @@ test: $(if $(FRESH),.venv/.fresh,.venv/.all) ## Check everything; FRESH=1 with t
 	@$(BIN)/python hooks/checks.py
 
 test-update: .venv/.all ## Update 300 generated histories of services; HISTORIES=n another number
-	@HISTORIES=$(or $(HISTORIES),300) $(BIN)/pytest tests/update/test_histories.py -n 2 -q
+	@UPDATE_HISTORIES=$(or $(HISTORIES),300) $(BIN)/pytest tests/update/test_histories.py -n 2 -q
 
 bench: .venv/.all ## Measure against bare FastAPI; ONLY=instructions, CHECK=1 the gates, HISTORY=1 keeps the run
 	@$(BIN)/python tests/bench $(ONLY:%=--only %) $(if $(CHECK),--check) $(if $(HISTORY),--history)

@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,9 @@ class Engine:
         if os.geteuid() != 0:
             return "only root can start dockerd"
         self._links = links()
+        self._cache.mkdir(parents=True, exist_ok=True)
+        note = {"folder": str(self._folder), "socket": str(self._socket), "links": sorted(self._links)}
+        (self._cache / f"engine-{os.getpid()}.json").write_text(json.dumps(note), encoding="utf-8")
         (self._folder / "data").mkdir()
         if free_memory() > MEMORY_FOR_IMAGES:
             # images in memory: faster, and gone at once
@@ -96,13 +100,7 @@ class Engine:
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait(PATIENCE)
-        for link in sorted(links() - self._links):
-            if link.startswith(("br-", "veth", "docker")):
-                subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)
-        for mount in mounts(self._folder):
-            subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
-        subprocess.run(["rm", "-rf", str(self._folder / "data"), str(self._folder / "exec")], check=False)
-        self._socket.unlink(missing_ok=True)
+        sweep(self._cache / f"engine-{os.getpid()}.json")
 
     def _remove(self, *listing: str, command: tuple[str, ...]) -> None:
         found = self.run(*listing, "--quiet", check=False).stdout.split()
@@ -214,6 +212,37 @@ class Engine:
         self.build(folder, tag)
         for name in ("Dockerfile", *files):
             (folder / name).unlink()
+
+
+def sweep(note: Path) -> None:
+    """Remove what an engine left: its processes, network links, mounts and files. A test run that was killed leaves it."""
+    if not note.exists():
+        return
+    left = json.loads(note.read_text(encoding="utf-8"))
+    folder = Path(left["folder"])
+    for pid in processes_of(folder):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for link in sorted(links() - set(left["links"])):
+        if link.startswith(("br-", "veth")):
+            subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)
+    for mount in mounts(folder):
+        subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
+    subprocess.run(["rm", "-rf", str(folder / "data"), str(folder / "exec")], check=False)
+    Path(left["socket"]).unlink(missing_ok=True)
+    note.unlink()
+
+
+def processes_of(folder: Path) -> list[int]:
+    """The processes of an engine: those that were started with a path below its folder, and no others."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdecimal() and f"{folder}/" in (entry / "cmdline").read_text(
+                encoding="utf-8", errors="replace"
+            ):
+                found.append(int(entry.name))
+    return found
 
 
 def certificates() -> bytes:
