@@ -5,6 +5,7 @@ packages into build/ops. Then it runs the tests and closes with a summary that n
 fails if a test failed, and if one was skipped without one of the two reasons that are allowed. Standard library only.
 """
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -47,14 +48,17 @@ def main(arguments: list[str]) -> int:
     for number, (what, problem) in enumerate(installed(), 1):
         say(f"[{number}/4] {what} ... {problem or 'ok'}")
     say("[4/4] tests ...")
-    ran = subprocess.run(
-        [BIN / "pytest", "tests/ops", "-m", "ops", "-q", f"--junitxml={REPORT}", *arguments],
-        check=False,
-        cwd=ROOT,
-        env={**os.environ, "PATH": os.pathsep.join([*map(str, FOLDERS), os.environ["PATH"]])},
-    )
+    try:
+        ran = subprocess.run(
+            [BIN / "pytest", "tests/ops", "-m", "ops", "-q", f"--junitxml={REPORT}", *arguments],
+            check=False,
+            cwd=ROOT,
+            env={**os.environ, "PATH": os.pathsep.join([*map(str, FOLDERS), os.environ["PATH"]])},
+        )
+    finally:
+        sweep()
     if not REPORT.exists():
-        say("The tests could not run; the lines above say why.")
+        say(f"The tests did not come to their end: pytest ended with {ran.returncode}.")
         return 1
     lines, good = summary(REPORT)
     say(f"\nEverything took {time.monotonic() - began:.0f} s")
@@ -144,6 +148,16 @@ def run(command: Sequence[Path | str], environment: dict[str, str] | None = None
         text=True,
     )
     return "" if done.returncode == 0 else f"FAILED\n{done.stdout.strip()}"
+
+
+def sweep() -> None:
+    """Remove what a container engine left because its tests were killed."""
+    notes = list(REPORT.parent.glob("engine-*.json"))
+    if notes:
+        sys.path.insert(0, str(ROOT / "tests" / "ops"))
+        engine = importlib.import_module("engine")
+        for note in notes:
+            engine.sweep(note)
 
 
 def skips(cases: list[ET.Element]) -> Iterator[tuple[str, str]]:

@@ -46,6 +46,11 @@ ORIGINS = {
 FOLDERS = (Path(sys.executable).parent, Path("/usr/bin"), Path("/usr/sbin"))
 
 
+def pytest_sessionstart() -> None:
+    """Stop what was started also when somebody ends the run by SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Know the marker also where the configuration of the repository does not name it."""
     config.addinivalue_line("markers", "ops: needs real tools of operations; `make test-ops` installs them")

@@ -215,7 +215,7 @@ class Engine:
 
 
 def sweep(note: Path) -> None:
-    """Remove what an engine left: its processes, network links, mounts and files. A test run that was killed leaves it."""
+    """Remove what an engine left: processes, links, mounts, files. It leaves them if the test run was killed."""
     if not note.exists():
         return
     left = json.loads(note.read_text(encoding="utf-8"))
@@ -234,14 +234,16 @@ def sweep(note: Path) -> None:
 
 
 def processes_of(folder: Path) -> list[int]:
-    """The processes of an engine: those that were started with a path below its folder, and no others."""
+    """The processes of an engine: what was started with a path below its folder, and what runs in its containers."""
+    containers = {path.name for path in folder.glob("data/containers/*")}
     found = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
-            if entry.name.isdecimal() and f"{folder}/" in (entry / "cmdline").read_text(
-                encoding="utf-8", errors="replace"
-            ):
-                found.append(int(entry.name))
+            if entry.name.isdecimal():
+                command = (entry / "cmdline").read_text(encoding="utf-8", errors="replace")
+                group = (entry / "cgroup").read_text(encoding="utf-8", errors="replace")
+                if f"{folder}/" in command or any(f"/{name}" in group for name in containers):
+                    found.append(int(entry.name))
     return found
 
 
