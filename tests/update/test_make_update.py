@@ -123,7 +123,9 @@ def template(release: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> P
         folder / "template/Makefile.jinja", "-include service.mk", "# Included last.\n-include service.mk"
     )
     replace(
-        folder / "template/pyproject.toml.jinja", '    "mypy>=', '    "basedtyping>=0.1,<1",\n    "mypy>='
+        folder / "template/pyproject.toml.jinja",
+        '    "vendored-chassis[checks,testing]",',
+        '    "vendored-chassis[checks,testing]",\n    "basedtyping>=0.1,<1",',
     )
     append(folder / "template/src/{{package_name}}/app.py.jinja", "\n# never reaches an existing service\n")
     make("0.2.0", "The `second`.")
