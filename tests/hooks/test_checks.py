@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -21,15 +22,15 @@ def checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         pytest.fail("hooks/checks.py cannot be loaded")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "REPORT", tmp_path / "build" / "tests.xml")
+    monkeypatch.setattr(module, "REPORTS", tmp_path)
     monkeypatch.setattr(module, "STEPS", {"good": [sys.executable, "-c", "print('quiet')"]})
     return module
 
 
 def test_the_last_line_counts_what_was_recorded(checks: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "build").mkdir()
-    (tmp_path / "build" / "tests.xml").write_text(REPORT, encoding="utf-8")
-    assert list(checks.count()) == ["3 passed, 2 failed"]
+    (tmp_path / "library.xml").write_text(REPORT, encoding="utf-8")
+    (tmp_path / "template.xml").write_text(REPORT, encoding="utf-8")
+    assert list(checks.count()) == ["6 passed, 4 failed"]
 
 
 def test_nothing_is_counted_when_nothing_was_recorded(
@@ -53,3 +54,36 @@ def test_a_failed_step_shows_its_output_and_does_not_hide_the_next(
     assert "the reason" in shown
     assert "[2/2] good ... ok" in shown
     assert "failed: bad" in shown
+
+
+def test_a_skipped_test_fails_the_run_and_is_named(
+    checks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = """<testsuite tests="2" failures="0" errors="0" skipped="1"><testcase classname="a" name="runs"/>
+    <testcase classname="a" name="waits"><skipped message="no server"/></testcase></testsuite>"""
+    write = f"""import pathlib
+folder = pathlib.Path({str(tmp_path)!r})
+folder.mkdir(exist_ok=True)
+(folder / "library.xml").write_text({report!r})"""
+    monkeypatch.setattr(checks, "STEPS", {"tests": [sys.executable, "-c", write]})
+    assert checks.main() == 1
+    assert "skipped a::waits: no server" in capsys.readouterr().out
+
+
+def test_temporary_files_are_gone_afterwards(checks: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+    with checks.scratch() as folder:
+        (folder / "file").write_text("x", encoding="utf-8")
+        command = [sys.executable, "-c", "import tempfile; print(tempfile.gettempdir())"]
+        checks.STEPS["tests"] = command
+        assert checks.run(1, "tests", folder)
+        assert capfd.readouterr().out.splitlines()[-1] == str(folder)
+    assert not folder.exists()
+
+
+def test_a_folder_that_is_not_there_takes_no_files(checks: ModuleType, tmp_path: Path) -> None:
+    assert not checks.fits(tmp_path / "missing")
+
+
+def test_every_folder_of_tests_is_run(checks: ModuleType) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert sorted(checks.LIBRARY + checks.TEMPLATE) == project["tool"]["pytest"]["testpaths"]
