@@ -25,6 +25,7 @@ ROOM = 2 * 2**30
 
 MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
 BIN = Path(sys.executable).parent
+BUNDLES = ["--bundle", "database=chassis.bundles.database:DatabaseSettings"]
 PYTEST: list[Path | str] = [BIN / "pytest", "-n", "2", "-q"]
 LIBRARY = ["tests/chassis", "tests/security", "tests/boot"]
 TEMPLATE = ["tests/render", "tests/update", "tests/hooks", "tests/bench"]
@@ -35,6 +36,7 @@ STEPS: dict[str, list[Path | str]] = {
     "types": [BIN / "mypy"],
     "types of the hooks": [BIN / "mypy", "hooks"],
     "layers": [BIN / "lint-imports"],
+    "reference of settings": [BIN / "python", "hooks/reference.py", "--check", *BUNDLES],
     "tests of the library": [
         *PYTEST,
         *LIBRARY,

@@ -69,10 +69,17 @@ class Service:
         The first call takes the time of a `copier copy`. Raises ``Refused`` when the old version is not to be
         had.
         """
+        return self.rendered_by(self.version_from, name)
+
+    def rendered_by(self, version: str, name: str) -> bytes | None:
+        """Give a file as a version renders it with the answers of before, or nothing if it does not.
+
+        Costs and raises what ``rendered_before`` does.
+        """
         answers = self.committed(ANSWERS)
         if answers is None:
             raise Refused(f"{ANSWERS} is not committed")
-        file = _render(self.root, self.version_from, answers) / name
+        file = _render(self.root, version, answers) / name
         return file.read_bytes() if file.is_file() else None
 
     def edit(self, name: str, change: Callable[[str], str]) -> bool:
