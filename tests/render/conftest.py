@@ -13,6 +13,7 @@ from typing import Any
 import copier
 import pytest
 import yaml
+from quick_copier import quick_copier
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -146,6 +147,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give ``answer_set`` every set of the matrix."""
     if "answer_set" in metafunc.fixturenames:
         metafunc.parametrize("answer_set", list(matrix()), scope="session")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick() -> Iterator[None]:
+    with quick_copier():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ FEATURES: dict[tuple[str, str], dict[str, list[str]]] = {
         "words": ["alembic", "DATABASE_URL", "SQLAlchemy", "migrat"],
     },
     ("ci", "github"): {"files": [".github/workflows/ci.yml"], "words": ["actions/checkout"]},
-    ("ci", "gitlab"): {"files": [".gitlab-ci.yml"], "words": ["gitlab"]},
+    ("ci", "gitlab"): {"files": [".gitlab-ci.yml", ".gitlab/chassis.yml"], "words": ["gitlab"]},
     ("deployment", "kubernetes"): {
         "files": ["Dockerfile", ".dockerignore", "deploy/kubernetes/base/deployment.yaml"],
         "words": ["kustom", "kubernetes"],
@@ -39,10 +39,13 @@ FEATURES: dict[tuple[str, str], dict[str, list[str]]] = {
 }
 ALWAYS = {
     ".copier-answers.yml",
+    ".devcontainer/devcontainer.json",
     ".editorconfig",
     ".env.example",
     ".gitattributes",
     ".gitignore",
+    ".pre-commit-config.yaml",
+    "CODEOWNERS",
     "Makefile",
     "README.md",
     "SECURITY.md",
@@ -51,6 +54,7 @@ ALWAYS = {
     "mypy.ini",
     "pyproject.toml",
     "pytest.toml",
+    "renovate.json",
     "ruff.toml",
     "src/{package}/__init__.py",
     "src/{package}/__main__.py",

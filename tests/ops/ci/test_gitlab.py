@@ -1,0 +1,138 @@
+"""The pipeline of GitLab: by its schema, by what its jobs need, and beside the one of GitHub."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.ops, pytest.mark.timeout(300)]
+
+GATES = {"check", "test", "dependencies", "secrets"}
+OUTWARD = {"publish", "contents", "sign", "staging", "staging-back", "production", "production-back"}
+# https://docs.gitlab.com/ci/yaml: words that cannot name a job.
+RESERVED = {
+    "image",
+    "services",
+    "stages",
+    "before_script",
+    "after_script",
+    "variables",
+    "cache",
+    "include",
+    "pages",
+}
+KEYWORDS = {"workflow", "stages", "default", "variables"}
+
+
+@pytest.fixture
+def service(render_pipelines: Callable[..., Path], answers: dict[str, Any]) -> Path:
+    return render_pipelines(ci="gitlab", **answers)
+
+
+@pytest.fixture
+def pipeline(service: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((service / ".gitlab" / "chassis.yml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def jobs(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The jobs with what they extend laid under them, as GitLab does."""
+    found = {}
+    for name, job in pipeline.items():
+        if name not in KEYWORDS and not name.startswith("."):
+            bases = job.get("extends", [])
+            whole: dict[str, Any] = {}
+            for base in [bases] if isinstance(bases, str) else bases:
+                whole |= pipeline[base]
+            found[name] = whole | job
+    return found
+
+
+def test_the_schema_allows_it(service: Path, check: Callable[..., str]) -> None:
+    files = (service / ".gitlab-ci.yml", service / ".gitlab" / "chassis.yml")
+    check("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", *files)
+
+
+def test_your_file_is_read_last_so_it_wins(service: Path) -> None:
+    # "the last one in the list takes precedence": https://docs.gitlab.com/ci/yaml/includes
+    pipeline = yaml.safe_load((service / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+    assert pipeline.keys() == {"include"}
+    assert [entry["local"] for entry in pipeline["include"]] == [".gitlab/chassis.yml", ".gitlab/service.yml"]
+    assert pipeline["include"][1]["rules"] == [{"exists": [".gitlab/service.yml"]}]
+
+
+def test_there_are_the_jobs_that_were_chosen(pipeline: dict[str, Any], answers: dict[str, Any]) -> None:
+    outward = OUTWARD | {"build", "weaknesses"} if answers.get("deployment") != "none" else set()
+    assert jobs(pipeline).keys() == GATES | {"standard"} | outward
+    assert not RESERVED & jobs(pipeline).keys()
+
+
+def test_every_stage_and_need_exists(pipeline: dict[str, Any]) -> None:
+    found = jobs(pipeline)
+    for name, job in found.items():
+        assert job["stage"] in pipeline["stages"], name
+        assert set(job.get("needs", [])) <= found.keys(), name
+
+
+def test_what_reaches_outward_is_switched_on_and_never_for_a_merge_request(pipeline: dict[str, Any]) -> None:
+    for name, job in jobs(pipeline).items():
+        if name in OUTWARD:
+            assert job["rules"], name
+            for rule in job["rules"]:
+                assert '$DELIVERY == "on"' in rule["if"], name
+                assert (
+                    "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH" in rule["if"] or "$CI_COMMIT_TAG" in rule["if"]
+                )
+            assert job["interruptible"] is False, name
+
+
+def test_a_rollout_waits_for_its_turn_and_has_a_way_back(pipeline: dict[str, Any]) -> None:
+    for name, job in jobs(pipeline).items():
+        if "environment" in job:
+            environment = job["environment"]["name"]
+            assert job["resource_group"] == environment
+            assert set(job["needs"]) == {"publish", "sign"}
+            back = name.endswith("-back")
+            assert (job["rules"][0].get("when") == "manual") is back
+            assert (job.get("variables", {}).get("IMAGE") == "--back") is back
+
+
+def test_images_are_named_by_digest_or_exact_version(service: Path) -> None:
+    text = (service / ".gitlab" / "chassis.yml").read_text(encoding="utf-8")
+    images = re.findall(r"(?:image|- name|    name): (\S+:\S+)", text)
+    assert len(images) >= 2
+    loose = [image for image in images if not re.search(r"@sha256:[0-9a-f]{64}$", image)]
+    assert [
+        image for image in loose if not re.fullmatch(r"(python|alpine/k8s):\d+\.\d+\.\d+(-bookworm)?", image)
+    ] == []
+
+
+def test_both_pipelines_run_the_same_programs_in_the_same_version(
+    render_pipelines: Callable[..., Path], answers: dict[str, Any], service: Path
+) -> None:
+    github = render_pipelines(ci="github", **answers)
+    texts = [
+        (github / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"),
+        (service / ".gitlab" / "chassis.yml").read_text(encoding="utf-8"),
+    ]
+    for pattern in (
+        r'UV_VERSION: "(.+)"',
+        r"(coverage==[\d.]+)",
+        r"(cyclonedx-bom==[\d.]+)",
+        r"(gitleaks:v\S+)",
+        r"(trivy:\S+)",
+        r"(deploy/ci/\w+\.\w+)",
+        r"(uv lock --check|uv audit .+|make check)",
+    ):
+        one, two = (set(re.findall(pattern, text)) for text in texts)
+        assert one == two, pattern
+
+
+def test_the_image_and_the_pipelines_use_one_uv(render_pipelines: Callable[..., Path]) -> None:
+    folder = render_pipelines(ci="github")
+    dockerfile = (folder / "Dockerfile").read_text(encoding="utf-8")
+    workflow = (folder / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert re.findall(r"astral-sh/uv:([\d.]+)", dockerfile) == re.findall(r'UV_VERSION: "([\d.]+)"', workflow)
