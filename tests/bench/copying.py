@@ -1,7 +1,9 @@
-"""``copier copy`` and ``copier update`` against Copier's floor: ``python tests/bench/copying.py``.
+"""``copier copy``, ``copier update`` and ``make update`` against Copier's floor: ``python tests/bench/copying.py``.
 
 The floor is a template of the same files, as they come out, that has no question and no Jinja. Both templates
 are Git repositories of two versions; the second changes one file. The template's own history is not in them.
+``make update`` is measured without installing and without the service's tests: with the clone, the comparison of all
+files, the worktree, the update itself and the branch.
 """
 
 import os
@@ -52,13 +54,17 @@ def measure() -> list[Figure]:
         for kind, service in services.items():
             for number in range(UPDATES):
                 shutil.copytree(service, folder / f"update-{kind}-{number}", symlinks=True)
+        for number in range(UPDATES):
+            shutil.copytree(services["chassis"], folder / f"update-make-{number}", symlinks=True)
+        ways = {"chassis": _update, "floor": _update, "make": _make_update}
         updates = _rounds(
-            lambda name, number: _update(folder / f"update-{name}-{number}"), list(templates), UPDATES
+            lambda name, number: ways[name](folder / f"update-{name}-{number}"), list(ways), UPDATES
         )
         files = sum(1 for path in rendered.rglob("*") if path.is_file())
     return [
         _figure("copier copy", copies, budgets.COPY, files),
-        _figure("copier update", updates, None, files),
+        _figure("copier update", updates, budgets.UPDATE, files),
+        _figure("make update", updates, budgets.MAKE_UPDATE, files, subject="make"),
     ]
 
 
@@ -72,8 +78,11 @@ def _seconds(run: Callable[[str, int], None], name: str, number: int) -> float:
     return perf_counter() - began
 
 
-def _figure(what: str, rounds: list[dict[str, float]], budget: float | None, files: int) -> Figure:
-    found = ratios(rounds, "chassis", "floor")
+def _figure(
+    what: str, rounds: list[dict[str, float]], budget: float, files: int, subject: str = "chassis"
+) -> Figure:
+    found = ratios(rounds, subject, "floor")
+    seconds, floor = (spread([one[name] for one in rounds]).middle for name in (subject, "floor"))
     return Figure(
         measure=what,
         subject=f"{files} files",
@@ -82,7 +91,7 @@ def _figure(what: str, rounds: list[dict[str, float]], budget: float | None, fil
         low=found.low,
         high=found.high,
         budget=budget,
-        absolute=f"{spread([one['chassis'] for one in rounds]).middle:.2f} s",
+        absolute=f"{seconds:.2f} s of {floor:.2f} s",
     )
 
 
@@ -138,6 +147,11 @@ def _update(folder: Path) -> None:
     _run(_TOOLS / "copier", "update", "--quiet", "--defaults", "--vcs-ref", "2.0.0", folder)
     if "# Version 2." not in (folder / CHANGED.removeprefix("template/")).read_text(encoding="utf-8"):
         raise RuntimeError("the update changed nothing")
+
+
+def _make_update(folder: Path) -> None:
+    _run(_TOOLS / "chassis", "update", "--directory", folder, "--no-tests", "--to", "2.0.0")
+    _git(folder, "rev-parse", "--verify", "chassis-update-2.0.0")
 
 
 def _git(folder: Path, *arguments: str) -> None:

@@ -1,6 +1,8 @@
 """The closing summary of `make test-ops`: no test is left out without a word."""
 
 import importlib.util
+import json
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -57,3 +59,15 @@ def test_no_test_at_all_fails(ops: ModuleType, tmp_path: Path) -> None:
     lines, good = summary(ops, tmp_path)
     assert lines[-1] == "No test ran."
     assert not good
+
+
+def test_what_is_installed_is_an_exact_version(pytestconfig: pytest.Config) -> None:
+    tests = pytestconfig.rootpath / "tests" / "ops"
+    lines = [
+        line for file in tests.rglob("requirements.txt") for line in file.read_text("utf-8").splitlines()
+    ]
+    assert [line for line in lines if not re.fullmatch(r"#.*|[a-z0-9-]+==[0-9.]+", line)] == []
+    named = [json.loads(file.read_text("utf-8"))["dependencies"] for file in tests.rglob("package.json")]
+    assert [
+        version for one in named for version in one.values() if not re.fullmatch(r"[0-9.]+", version)
+    ] == []

@@ -3,25 +3,36 @@
 All of it is made once a session, whatever the number of workers, and only read afterwards.
 """
 
+import contextlib
 import fcntl
+import io
+import json
 import os
 import pickle
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import copier
 import pytest
+from copier._cli import CopierApp
+from typer.testing import CliRunner
+
+from chassis.cli.update import copier_run
+from chassis.cli.update.command import app as update_app
+from chassis.cli.update.process import Completed
 
 sys.path.append(str(Path(__file__).parent))
 
-from quick import quick_copier
+from quick_copier import quick_copier
 from releases import Releases, commit
 
 Once = Callable[[str, Callable[[Path], Any]], Any]
+Run = Callable[..., dict[str, Any]]
+
+GIT_CONFIG = "[user]\nname = Test\nemail = test@example.com\n[init]\ntemplateDir =\n"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,7 +59,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
     return made
 
 
-@contextmanager
+@contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
     """Wait until no other worker holds the file."""
     with file.open("w") as opened:
@@ -96,3 +107,47 @@ def update() -> Callable[..., None]:
         copier.run_update(service, vcs_ref=to, defaults=True, overwrite=True, quiet=True, **options)
 
     return updated
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep git's configuration and uv's network and cache of this machine out of it."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "gitconfig").write_text(GIT_CONFIG)
+    (folder / "tmp").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_CONFIG_GLOBAL", str(folder / "gitconfig"))
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        patch.setenv("UV_OFFLINE", "1")
+        patch.setenv("UV_CACHE_DIR", str(folder / "uv"))
+        patch.setenv("TMPDIR", str(folder / "tmp"))
+        patch.setattr("tempfile.tempdir", str(folder / "tmp"))
+        yield
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run Copier in this process, where it is quick."""
+
+    def run_copier(arguments: Sequence[str | Path], directory: Path) -> Completed:
+        said = io.StringIO()
+        with contextlib.chdir(directory), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            _, code = CopierApp.run(["copier", *map(str, arguments)], exit=False)
+        return Completed(code or 0, said.getvalue(), "")
+
+    monkeypatch.setattr(copier_run, "_copier", run_copier)
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run the command in a service, without its tests; returns its JSON."""
+
+    def run(service: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
+        done = CliRunner().invoke(
+            update_app, ["--directory", str(service), "--json", "--no-tests", *arguments]
+        )
+        assert done.exit_code == code, done.output
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    return run

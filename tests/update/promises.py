@@ -12,14 +12,6 @@ from releases import git
 
 MARKERS = (b"<<<<<<<", b">>>>>>>", b"|||||||")
 ANSWERS = ".copier-answers.yml"
-# 0.1.0 rendered these without the bundle too. What a later release leaves out stays with the owner, who is told
-# so by the changelog of 0.2.0.
-LEFT_OVER = (
-    "deploy/grafana/dashboards/chassis/database.json",
-    "deploy/kubernetes/base/migration.yaml",
-    "deploy/prometheus/rules/database.yml",
-    "docs/runbooks/database-",
-)
 
 
 def broken_promises(service: Path, before: Path, began: Path, fresh: Path) -> list[str]:
@@ -72,7 +64,7 @@ def stale(
             continue
         if path in new and path not in now:
             yield f"did not arrive: {path}"
-        elif path in now and path not in new and not path.startswith(LEFT_OVER):
+        elif path in now and path not in new:
             yield f"stayed: {path}"
         elif path in new and now[path] != new[path]:
             yield f"not the new version: {path}"

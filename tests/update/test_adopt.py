@@ -31,7 +31,7 @@ APPS = Path(__file__).parent / "apps"
 # Later than every migration.
 BEGUN, NEXT = "90.1.0", "90.2.0"
 # New in the next version of the template; each application has one of the first three already.
-ADDED = (".pre-commit-config.yaml", "requirements.txt", "README.rst", "SUPPORT.md")
+ADDED = (".yamllint", "requirements.txt", "README.rst", "SUPPORT.md")
 GUIDE = (ROOT / "docs/how-to/adopt.md").read_text(encoding="utf-8")
 
 # What is like the rest of the template, and most of its work: the library, dashboards, manifests, runbooks.
@@ -166,10 +166,7 @@ def test_an_adopted_application_is_served_inside_the_layer_and_updated(
     assert b"# changed" in after["config/defaults.yaml"]
     assert "SUPPORT.md" in after
     appeared = after.keys() - before.keys()
-    assert (
-        appeared
-        == {"SUPPORT.md", ".pre-commit-config.yaml", "requirements.txt", "README.rst"} - before.keys()
-    )
+    assert appeared == {"SUPPORT.md", ".yamllint", "requirements.txt", "README.rst"} - before.keys()
 
 
 @pytest.mark.parametrize("shape", SHAPES[2:], ids=["equipped"])

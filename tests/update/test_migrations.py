@@ -16,7 +16,7 @@ from releases import Releases, commit, git
 # A loaded machine is slow, not wrong.
 pytestmark = pytest.mark.timeout(600)
 
-FIRST, MIGRATED = "0.1.0", "0.2.0"
+FIRST, MIGRATED, REMOVED = "0.1.0", "0.2.0", "0.3.0"
 # They sort before, between and after the lines of the template.
 TOOLS = ["aiosmtpd", "pytest-mock", "types-aiofiles", "zest"]
 
@@ -68,6 +68,8 @@ def test_an_update_across_it_merges_what_lines_cannot(
         dev
     )
     assert [item for item in dev if item.startswith(("mypy", "ruff"))] == []
+    assert (service / "docs/runbooks/database-queries-slow.md").exists()
+    assert (service / "deploy/kubernetes/base/migration.yaml").exists()
 
 
 def test_an_owner_with_another_linter_keeps_it_and_is_told(
@@ -79,6 +81,26 @@ def test_an_owner_with_another_linter_keeps_it_and_is_told(
     assert list(unmerged(service)) == []
     assert project(service)["dependency-groups"]["dev"] == before
     assert f"Migration {MIGRATED}: pyproject.toml: the group dev wants" in capfd.readouterr().err
+
+
+def test_files_of_a_bundle_that_was_not_chosen_go_and_an_edited_one_stays_and_is_told(
+    service: Path, update: Callable[..., None], releases: Releases, capfd: pytest.CaptureFixture[str]
+) -> None:
+    page = service / "docs/runbooks/database-queries-slow.md"
+    page.write_text(f"{page.read_text(encoding='utf-8')}Call Ada.\n", encoding="utf-8")
+    commit(service)
+    about = [path for path in contents(service) if "database" in path and not path.startswith("chassis/")]
+    assert len(about) == 7
+    update(service, to=releases.present, unsafe=True)
+    assert list(unmerged(service)) == []
+    assert git(service, "diff", "--cached", "--name-only") == ""
+    left = [path for path in about if (service / path).exists()]
+    assert left == ["docs/runbooks/database-queries-slow.md"]
+    assert page.read_text(encoding="utf-8").endswith("Call Ada.\n")
+    assert not (service / "deploy/kubernetes/base/migration.yaml").exists()
+    said = capfd.readouterr().err
+    assert f"Migration {REMOVED}: {left[0]}: it is not as {FIRST} rendered it" in said
+    assert said.count("removed, because nothing uses it without the bundle database") == 7
 
 
 def test_only_an_update_across_it_asks_for_trust(

@@ -3,6 +3,7 @@
 import itertools
 import re
 import tomllib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,15 @@ def test_an_update_brings_new_files_and_takes_old_ones_away(updated: Renewed) ->
     assert not (updated.after / ".editorconfig").exists()
 
 
+def test_a_recopy_brings_the_templates_files_too(
+    recopied: Renewed, rendered: Render, releases: Releases
+) -> None:
+    new = contents(rendered(releases.following, "as-before", **answers_of(rendered(releases.present))))
+    now = contents(recopied.after)
+    ours = [path for path in new if whose(path) == "template" and path != ".copier-answers.yml"]
+    assert [path for path in ours if now.get(path) != new[path]] == []
+
+
 def test_merged_files_have_the_lines_of_both(updated: Renewed) -> None:
     for path in (".gitignore", "pyproject.toml"):
         assert MARK in updated.text(path)
@@ -148,6 +158,14 @@ def test_a_file_that_is_handed_over_stays_and_a_folder_keeps_the_owners_files(
     assert CHANGED in (service / HANDED_OVER).read_text(encoding="utf-8")
     assert not (service / "deploy/next/one.yaml").exists()
     assert (service / "deploy/next/own.yaml").exists()
+
+
+def test_a_copy_warns_of_nothing(releases: Releases, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        copier.run_copy(
+            str(releases.repository), tmp_path / "new", vcs_ref=releases.present, defaults=True, quiet=True
+        )
 
 
 # --- What is in the tree ---

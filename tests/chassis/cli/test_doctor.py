@@ -59,7 +59,17 @@ def test_no_problem_is_said_so(
 ) -> None:
     monkeypatch.setenv("PORT", str(free_tcp_port))
     assert run(["doctor", "--directory", str(sample)]) == 0
-    assert capsys.readouterr().out.endswith("no problem found\n")
+    found, said, further = capsys.readouterr().out.splitlines()[-3:]
+    assert (found, said) == ("", "no problem found")
+    assert further.startswith("chassis doctor --online also starts the service's resources")
+
+
+def test_who_asked_health_is_not_told_how(
+    sample: Path, monkeypatch: pytest.MonkeyPatch, free_tcp_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PORT", str(free_tcp_port))
+    run(["doctor", "--online", "--directory", str(sample)])
+    assert "--online" not in capsys.readouterr().out
 
 
 def test_every_mistake_of_the_settings_is_a_problem(

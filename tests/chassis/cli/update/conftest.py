@@ -131,9 +131,10 @@ def template(tmp_path: Path, _released: Path) -> Path:
 
 @dataclass
 class FakeCopier:
-    """Copies the files of a version; ``conflict`` and ``fails`` say what happens besides."""
+    """Copies the files of a version; the other fields say what happens besides, and what it ``says``."""
 
     conflict: str = ""
+    says: str = ""
     fails: str = ""
     calls: list[dict[str, object]] = field(default_factory=list)
     during: Callable[[Path], None] = lambda _: None
@@ -147,7 +148,7 @@ class FakeCopier:
         shutil.move(directory.with_name(f"{directory.name}-all") / "template", directory)
         shutil.copy(answers, directory / ".copier-answers.yml")
 
-    def update(self, service: Path, commit: str, data: dict[str, str], *, trust: bool) -> None:
+    def update(self, service: Path, commit: str, data: dict[str, str], *, trust: bool) -> str:
         self.calls.append({"service": service, "commit": commit, "data": dict(data), "trust": trust})
         self.during(service)
         if self.fails:
@@ -169,6 +170,7 @@ class FakeCopier:
         answers.write_text(text.replace(f"_commit: {old}", f"_commit: {commit}") + extra, encoding="utf-8")
         if self.conflict:
             write_files(service, {self.conflict: CONFLICT})
+        return self.says
 
 
 @pytest.fixture

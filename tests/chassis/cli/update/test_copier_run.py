@@ -18,6 +18,7 @@ PROGRAM = """#!/bin/sh
 for argument; do
   if [ "$argument" = --version ]; then echo "copier 1.2.3"; exit; fi
   echo "$argument" >> "$(dirname "$0")/arguments"
+  if [ "$argument" = --trust ]; then echo "what a migration says" >&2; fi
   if [ "$argument" = broken ]; then echo "why it is broken" >&2; exit 1; fi
 done
 """
@@ -73,7 +74,8 @@ def test_the_one_on_the_path_if_it_is_pinned(
 ) -> None:
     monkeypatch.setattr(copier_run, "PIN", "1.2.3")
     arguments = install("copier")
-    copier_run.update(tmp_path, "0.2.0", {"bundles": "[a]", "port": "1"}, trust=True)
+    said = copier_run.update(tmp_path, "0.2.0", {"bundles": "[a]", "port": "1"}, trust=True)
+    assert said == "what a migration says"
     options = "--quiet --defaults --skip-answered --conflict inline --vcs-ref 0.2.0 --trust"
     data = "--data bundles=[a] --data port=1"
     assert " ".join(arguments.read_text().split()) == f"update {options} {data} ."
@@ -86,7 +88,7 @@ def test_else_uv_fetches_it(install: Callable[[str], Path], tmp_path: Path) -> N
     assert (
         arguments.read_text().split()
         == (
-            f"tool run copier=={copier_run.PIN} copy --quiet --defaults --data-file {tmp_path}/answers"
+            f"tool run --quiet copier=={copier_run.PIN} copy --quiet --defaults --data-file {tmp_path}/answers"
             f" --vcs-ref 0.1.0 {tmp_path}/t.git {tmp_path}/out"
         ).split()
     )

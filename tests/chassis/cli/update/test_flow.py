@@ -291,7 +291,7 @@ def test_answers_change_with_a_release(run: Run, service: Path, git: Git, copier
 
 
 def test_answers_that_are_there_already_change_nothing(run: Run, copier: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("chassis.cli.update.copier_run.update", lambda *_, **__: None)
+    monkeypatch.setattr("chassis.cli.update.copier_run.update", lambda *_, **__: "")
     assert run(data={"package_name": "orders"}).status == "up-to-date"
 
 
@@ -327,11 +327,23 @@ def test_migrations_are_trusted_when_they_are_crossed_and_what_they_change_is_fo
     commit(template)
     git(template, "tag", "--force", "0.2.0")
     copier.during = lambda tree: (tree / "src/orders/app.py").write_text("app  =  2\n")
+    copier.says = "Migration 0.2.0: Makefile: it moved.\n+a line"
     result = run()
     assert result.migrations == ["0.2.0"]
     assert copier.calls[0]["trust"] is True
-    assert "migrations run with your rights (copier --trust): 0.2.0" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "migrations run with your rights (copier --trust): 0.2.0" in told
+    assert "The migrations report:\n    Migration 0.2.0: Makefile: it moved.\n    +a line\n" in told
+    assert result.reports == copier.says
+    message = git(service, "show", "--no-patch", "--format=%b", BRANCH)
+    assert f"The migrations report:\n\n{copier.says}\n" in message
     assert git(service, "show", f"{BRANCH}:src/orders/app.py") == "app = 2\n"
+
+
+def test_what_copier_says_without_a_migration_is_not_told(run: Run, copier: Any, capsys: Any) -> None:
+    copier.says = "a warning"
+    assert run().reports == ""
+    assert "a warning" not in capsys.readouterr().out
 
 
 def test_a_stale_lock_is_told_and_the_update_goes_on(

@@ -28,6 +28,8 @@ def examine(directory: Path, *, online: bool, as_json: bool) -> bool:
         typer.echo(finding.as_text())
     count = sum(finding.level is Level.PROBLEM for finding in findings)
     typer.echo("\nno problem found" if healthy else f"\n{count} to solve")
+    if healthy and not online:
+        typer.echo("chassis doctor --online also starts the service's resources and asks its health checks")
     return healthy
 
 

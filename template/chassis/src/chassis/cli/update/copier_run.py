@@ -23,14 +23,18 @@ def render(clone: Path, commit: str, answers: Path, directory: Path) -> None:
         raise UpdateError(f"Copier could not render version {commit} of the template", output=done.output)
 
 
-def update(service: Path, commit: str, data: Mapping[str, str], *, trust: bool) -> None:
-    """Update a service. Conflicts are no failure here: look for them after. Raises ``UpdateError``."""
+def update(service: Path, commit: str, data: Mapping[str, str], *, trust: bool) -> str:
+    """Update a service; return what the template's migrations printed. Raises ``UpdateError``.
+
+    Conflicts are no failure here: look for them after.
+    """
     options = ["--quiet", "--defaults", "--skip-answered", "--conflict", "inline", "--vcs-ref", commit]
     options += ["--trust"] if trust else []
     options += [part for name, value in data.items() for part in ("--data", f"{name}={value}")]
     done = _copier(["update", *options, "."], service)
     if done.code != 0:
         raise UpdateError(f"Copier could not update to version {commit}", output=done.output)
+    return done.output
 
 
 def find_uv(service: Path) -> Path | None:
@@ -61,4 +65,4 @@ def _program() -> tuple[str, ...] | None:
     if installed and run([installed, "--version"], Path()).stdout.split()[-1:] == [PIN]:
         return (installed,)
     uv = find_uv(Path())
-    return None if uv is None else (str(uv), "tool", "run", f"copier=={PIN}")
+    return None if uv is None else (str(uv), "tool", "run", "--quiet", f"copier=={PIN}")

@@ -102,7 +102,11 @@ class _Steps:
         clone = f"_src_path: {json.dumps(str(plan.template.clone))}"
         answers.write_text(with_source_line(text, clone), encoding="utf-8")
         tree.commit("Read the template from a clone\n", signed=False)
-        copier_run.update(tree.root, plan.commit, self.request.data, trust=bool(migrations))
+        said = copier_run.update(tree.root, plan.commit, self.request.data, trust=bool(migrations))
+        if migrations and said:
+            self.result.reports = said
+            self.report.say("The migrations report:")
+            self.report.block(said)
         tree.step_back(base)
         updated = answers.read_text(encoding="utf-8")
         answers.write_text(with_source_line(updated, source_line(text)), encoding="utf-8")
@@ -200,5 +204,11 @@ class _Steps:
         if self.plan.target is None:
             return f"Change the answers: {answers}\n"
         title = f"Update the chassis from {self.plan.recorded} to {self.plan.target}"
-        parts = [title, f"Answers: {answers}" if answers else "", changelog.plain(self.result.changelog)]
+        reports = f"The migrations report:\n\n{self.result.reports}" if self.result.reports else ""
+        parts = [
+            title,
+            f"Answers: {answers}" if answers else "",
+            changelog.plain(self.result.changelog),
+            reports,
+        ]
         return "\n\n".join(part for part in parts if part) + "\n"

@@ -25,6 +25,7 @@ class Result:
     edits: list[dict[str, str]] = field(default_factory=list)
     healed: str = ""
     migrations: list[str] = field(default_factory=list)
+    reports: str = ""
     lock: str = ""
     tests: str = ""
     notes: list[str] = field(default_factory=list)
