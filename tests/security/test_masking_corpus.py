@@ -2,7 +2,10 @@
 
 import importlib.util
 import re
+import string
+from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -82,6 +85,87 @@ def test_the_quick_look_misses_nothing_in_pieces_of_secrets(data: st.DataObject)
         st.sampled_from([piece, piece.upper(), piece.lower(), piece.title(), piece.replace(" ", "-")])
     )
     assert MASKER.is_suspect(piece) or MASKER.all_rules(piece) == piece
+
+
+class NaiveMasker(Masker):
+    """Applies every rule to every text: no look before, nothing remembered."""
+
+    def text(self, value: str) -> str:
+        return self.all_rules(value)
+
+    def event(self, event: Mapping[str, object]) -> dict[str, object]:
+        return {self.text(key): self.value(key, value) for key, value in event.items()}
+
+
+KEYS = [
+    *("path", "client", "note", "user_agent", "order_id", "token_count", "max_tokens", "request_id", "cause"),
+    *("password", "apiKey", "Authorization", "session", "employee_number", "ann@example.com"),
+]
+GLUE = [
+    *" /:=-_.,;@%+&?'\"<>()",
+    " ",
+    "  ",
+    "\n",
+    "%20",
+    "=> ",
+    ": ",
+    "é",
+    "\u00a0",
+    "a",
+    "0",
+    "Bearer ",
+    "",
+    "",
+]
+ALPHABETS = [
+    string.digits,
+    "0123456789abcdef",
+    string.ascii_letters + string.digits + "-_.",
+    " -./0123456789",
+]
+
+
+def generated_text(random: Random, sources: list[str]) -> str:
+    parts = []
+    for _ in range(random.choice([1, 1, 2, 3])):
+        if random.random() < 0.15:
+            parts.append("".join(random.choices(random.choice(ALPHABETS), k=random.randrange(1, 40))))
+            continue
+        source = random.choice(sources)
+        start = random.choice([0, 0, random.randrange(len(source))])
+        piece = source[start : start + random.choice([5, 12, 20, 40, 200])]
+        if random.random() < 0.1:
+            piece = random.choice([str.upper, str.lower, str.title])(piece)
+        parts += piece, random.choice(GLUE)
+    return "".join(parts)
+
+
+def generated_event(random: Random, sources: list[str]) -> dict[str, object]:
+    event: dict[str, object] = {random.choice(KEYS): generated_text(random, sources)}
+    for _ in range(random.choice([0, 1, 1])):
+        value: object = generated_text(random, sources)
+        if random.random() < 0.2:
+            value = random.choice(
+                [random.getrandbits(60), random.random(), None, True, [value], {"a": value}]
+            )
+        event[random.choice(KEYS)] = value
+    return event
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_masking_100_000_events_gives_what_the_naive_form_gives(seed: int) -> None:
+    random = Random(seed)
+    sources = [text for text, _ in HIDE] + KEEP
+    options: dict[str, Any] = {"mask_ips": seed % 4 == 3, "sensitive_keys": ["employeeNumber"]}
+    masker, naive = Masker(**options), NaiveMasker(**options)
+    changed = 0
+    for _ in range(12_500):
+        event = generated_event(random, sources)
+        expected = naive.event(event)
+        assert masker.event(event) == expected
+        changed += expected != event
+    # Without enough of both kinds the comparison would say little.
+    assert 2_500 < changed < 10_000
 
 
 def test_false_positives_stay_below_the_documented_rates() -> None:

@@ -15,7 +15,7 @@ from chassis import context
 from chassis.app import Service, create_app
 from chassis.errors import Conflict, Unavailable
 from chassis.logging import LoggingSettings
-from chassis.ratelimit import RateLimitSettings
+from chassis.ratelimit import Decision, Quota, RateLimitSettings
 from chassis.security import SecuritySettings
 from chassis.service_settings import ServiceSettings
 
@@ -285,6 +285,36 @@ async def test_a_stream_that_breaks_ends_without_an_exception_for_the_server(rou
     await build(router)(scope_of("/broken-stream"), receive, send)  # type: ignore[arg-type]
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert sent[1]["more_body"] is True
+
+
+async def test_connections_are_closed_while_the_service_drains_and_only_then(router: APIRouter) -> None:
+    service = build(router)
+    lifecycle = service.environment.lifecycle
+    async with client_of(service) as client:
+        said = []
+        for _ in range(2):
+            async with lifecycle.running():
+                said.append((await client.get("/items/1")).headers.get("connection"))
+                lifecycle.begin_drain()
+                said.append((await client.get("/items/1")).headers.get("connection"))
+    assert said == [None, "close", None, "close"]
+
+
+async def test_a_store_of_counts_elsewhere_is_waited_for(router: APIRouter) -> None:
+    class Elsewhere:
+        async def hit(self, key: str, quota: Quota) -> Decision:
+            await asyncio.sleep(0)
+            keys.append(key)
+            return Decision(len(keys) < 3, 2, 0, 9, 3)
+
+    keys: list[str] = []
+    service = build(router, ServiceSettings())
+    service.environment.limiter = Elsewhere()
+    async with client_of(service) as client:
+        answers = [await client.get("/items/1") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[0].headers["ratelimit"] == '"default";r=0;t=9'
+    assert answers[2].headers["retry-after"] == "3"
 
 
 async def test_the_layer_wraps_any_asgi_application() -> None:

@@ -45,6 +45,31 @@ async def test_a_broken_limiter_allows_and_each_failure_is_counted() -> None:
     assert [str(failure) for failure in failures] == ["the store is away"] * 3
 
 
+def test_a_store_that_has_to_be_waited_for_decides_nothing_now() -> None:
+    assert FailOpen(Broken()).hit_now is None
+
+
+async def test_a_limiter_in_memory_decides_at_once() -> None:
+    limiter = FailOpen(MemoryRateLimiter())
+
+    assert limiter.hit_now is not None
+    assert [limiter.hit_now("a", QUOTA).allowed, (await limiter.hit("a", QUOTA)).allowed] == [True, False]
+
+
+async def test_one_that_fails_at_once_allows_as_well() -> None:
+    class BrokenNow(Broken):
+        def hit_now(self, key: str, quota: Quota) -> Decision:
+            raise LookupError(key)
+
+    failures: list[Exception] = []
+    limiter = FailOpen(BrokenNow(), on_failure=failures.append)
+
+    with capture_logs():
+        assert limiter.hit_now is not None
+        assert limiter.hit_now("a", QUOTA) == await limiter.hit("a", QUOTA) == Decision(True, 1, 1, 0, 0)
+    assert [type(failure) for failure in failures] == [LookupError, LookupError]
+
+
 async def test_one_warning_stands_for_the_failures_of_a_minute() -> None:
     clock = Clock()
     limiter = FailOpen(Broken(), clock=clock)

@@ -33,6 +33,15 @@ async def test_a_client_may_send_its_whole_quota_at_once_and_no_more() -> None:
     assert decisions[10] == Decision(allowed=False, limit=10, remaining=0, reset_after=60, retry_after=6)
 
 
+async def test_quotas_that_take_turns_are_counted_apart() -> None:
+    limiter = MemoryRateLimiter(clock=Clock())
+    other = Quota(10, 60, "other")
+
+    remaining = [limiter.hit_now("a", quota).remaining for quota in (QUOTA, other, QUOTA, Quota(10, 60))]
+
+    assert remaining == [9, 9, 8, 7]
+
+
 async def test_one_request_is_free_again_after_its_share_of_the_window() -> None:
     clock = Clock()
     limiter = MemoryRateLimiter(clock=clock)

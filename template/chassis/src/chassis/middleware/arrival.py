@@ -1,48 +1,55 @@
 """What the request layer reads of a request before anything else happens: one pass over its headers."""
 
 import re
-from dataclasses import dataclass
+from typing import Final
 
 from starlette.types import Scope
 
 from chassis.context import new_request_id
 
-__all__ = ["Arrival", "read_arrival"]
+__all__ = ["length_of", "read_arrival", "request_id_of", "user_agent_of"]
 
+_READ: Final = frozenset(
+    {
+        b"host",
+        b"origin",
+        b"user-agent",
+        b"x-request-id",
+        b"content-length",
+        b"traceparent",
+        b"tracestate",
+    }
+)
 # Anything else could forge a log line or a header, or fill both: such an id is replaced, not cleaned.
-_ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,127}")
-_LONGEST_AGENT = 512
+_ACCEPTABLE_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,127}")
+_LONGEST_AGENT: Final = 512
+_LONGEST_LENGTH: Final = 18  # digits; Python refuses to read 4,301 of them
 
 
-@dataclass(slots=True)
-class Arrival:
-    """The request line and headers that the layer needs.
+def read_arrival(scope: Scope) -> dict[bytes, bytes]:
+    """Return the headers that the layer needs, by name.
 
-    ``content_length`` is None when the client did not declare one, as in a chunked body.
+    Lines of one name are joined, as RFC 9110, 5.3, has it. So two hosts are no host, two request ids
+    none and two lengths none: whoever reads only the first or the last would see another one.
     """
-
-    request_id: str
-    host: bytes
-    user_agent: str
-    content_length: int | None
-    origin: bytes | None
-
-
-def read_arrival(scope: Scope) -> Arrival:
-    """Read the headers once; a request id that the client sent is kept if it is well formed."""
-    arrival = Arrival(request_id="", host=b"", user_agent="", content_length=None, origin=None)
+    # A dict, and each value looked at when it is asked for: 4 thousand instructions less than an object.
+    arrival: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
-        if name == b"host":
-            # Two of them are no host: who reads only the first or the last would see another one.
-            arrival.host = value if not arrival.host else arrival.host + b"," + value
-        elif name == b"origin":
-            arrival.origin = value
-        elif name == b"user-agent":
-            arrival.user_agent = value[:_LONGEST_AGENT].decode("latin-1")
-        elif name == b"x-request-id" and _ACCEPTABLE_ID.fullmatch(value):
-            arrival.request_id = value.decode("ascii")
-        elif name == b"content-length" and value.isdigit():
-            arrival.content_length = int(value)
-    if not arrival.request_id:
-        arrival.request_id = new_request_id()
+        if name in _READ:
+            arrival[name] = value if name not in arrival else arrival[name] + b"," + value
     return arrival
+
+
+def request_id_of(given: bytes) -> str:
+    """Return the id that the client sent if it is well formed, else a new one."""
+    return given.decode("ascii") if _ACCEPTABLE_ID.fullmatch(given) else new_request_id()
+
+
+def length_of(given: bytes) -> int | None:
+    """Return the length of the body that the client declared; None if it cannot be believed."""
+    return int(given) if given.isdigit() and len(given) <= _LONGEST_LENGTH else None
+
+
+def user_agent_of(arrival: dict[bytes, bytes]) -> str:
+    """Return what the client calls itself, at most 512 characters; empty if it says nothing."""
+    return arrival.get(b"user-agent", b"")[:_LONGEST_AGENT].decode("latin-1")

@@ -1,12 +1,12 @@
 """The limit on the size of a request's body."""
 
+from typing import Final
+
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive
 
-__all__ = ["limited", "too_large"]
+__all__ = ["too_large"]
 
-
-CONTENT_TOO_LARGE = 413
+CONTENT_TOO_LARGE: Final = 413
 
 
 def too_large(most: int) -> HTTPException:
@@ -17,18 +17,3 @@ def too_large(most: int) -> HTTPException:
     return HTTPException(
         CONTENT_TOO_LARGE, f"The body is larger than {most} bytes.", headers={"Connection": "close"}
     )
-
-
-def limited(receive: Receive, most: int) -> Receive:
-    """Count a body whose length was not declared; ``too_large`` is raised where it passes ``most``."""
-    total = 0
-
-    async def receive_counted() -> Message:
-        nonlocal total
-        message = await receive()
-        total += len(message.get("body", b""))
-        if total > most:
-            raise too_large(most)
-        return message
-
-    return receive_counted

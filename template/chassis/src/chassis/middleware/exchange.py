@@ -1,20 +1,24 @@
 """One request and its response, from arrival to the last byte."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from starlette.types import Message, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from chassis.context import new_request_id
 from chassis.errors import ServiceError
-from chassis.middleware.arrival import Arrival
-from chassis.middleware.problems import CLIENT_CLOSED_REQUEST, CRASH, problem_response
-from chassis.security import Peer
+from chassis.middleware.arrival import length_of, read_arrival, request_id_of
+from chassis.middleware.body import too_large
+from chassis.middleware.problems import CLIENT_CLOSED_REQUEST, problem_response
+from chassis.tracing import RequestSpan
 
 if TYPE_CHECKING:
     from chassis.middleware.layer import RequestLayer
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "Header"]
+
+Header = tuple[bytes, bytes]
 
 
 class Exchange:
@@ -22,48 +26,61 @@ class Exchange:
 
     The report is made when the last byte is handed to the server, so that background tasks, which run
     after it, count neither as latency nor as a request in progress.
+
+    ``context`` are the fields that every log line of the request carries, ``headers`` what its response gets
+    beside the standard's own. ``length`` is that of the body, None when it was not declared.
     """
 
-    def __init__(self, layer: "RequestLayer", scope: Scope, send: Send, arrival: Arrival, peer: Peer) -> None:
-        self.arrival = arrival
-        self.peer = peer
+    __slots__ = (
+        "_layer",
+        "_receive",
+        "_received",
+        "_reported",
+        "_send",
+        "_started_at",
+        "admitted",
+        "arrival",
+        "context",
+        "headers",
+        "length",
+        "peer",
+        "request_id",
+        "response_started",
+        "root_path",
+        "scope",
+        "span",
+        "status",
+    )
+
+    def __init__(self, layer: "RequestLayer", scope: Scope, receive: Receive, send: Send) -> None:
+        self._started_at = perf_counter()
+        self._layer = layer
+        self._receive = receive
+        self._received = 0
+        self._reported = False
+        self._send = send
         self.scope = scope
-        self.headers = list(layer.collaborators.cors.headers_for(arrival.origin))
+        self.root_path: str = scope.get("root_path", "")
+        self.peer = layer.identify(scope)
+        self.arrival = arrival = read_arrival(scope)
+        # Most requests bring neither.
+        self.length = length_of(arrival[b"content-length"]) if b"content-length" in arrival else None
+        request_id = (
+            request_id_of(arrival[b"x-request-id"]) if b"x-request-id" in arrival else new_request_id()
+        )
+        self.request_id = request_id
+        self.context: dict[str, object] = {"request_id": request_id}
+        self.headers: tuple[Header, ...] = ()
         self.status = CLIENT_CLOSED_REQUEST
         self.response_started = False
         self.admitted = False
-        self.root_path: str = scope.get("root_path", "")
-        self._layer = layer
-        self._send = send
-        self._reported = False
-        self._started_at = perf_counter()
-        collaborators = layer.collaborators
-        collaborators.metrics.requests.started()
-        self.span = (
-            collaborators.tracing.start_request(
-                method=scope["method"],
-                path=scope["path"],
-                headers=scope["headers"],
-                scheme=peer.scheme,
-                client=peer.address,
-            )
-            if collaborators.tracing.enabled
-            else None
-        )
+        self.span: RequestSpan | None = None
 
-    @property
-    def context(self) -> dict[str, object]:
-        """The fields that every log line of this request carries."""
-        if self.span is None:
-            return {"request_id": self.arrival.request_id}
-        return {
-            "request_id": self.arrival.request_id,
-            "trace_id": self.span.trace_id,
-            "span_id": self.span.span_id,
-        }
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass a response on: headers added to its start, the report made at its end.
 
-    async def send(self, message: Message) -> None:
-        """Pass a response on: headers added to its start, the report made at its end."""
+        It is no coroutine but returns the server's: that saves 1,400 instructions a response.
+        """
         kind = message["type"]
         if kind == "http.response.start":
             self.response_started = True
@@ -71,7 +88,15 @@ class Exchange:
             message = {**message, "headers": self._complete(message.get("headers", ()))}
         elif kind == "http.response.body" and not message.get("more_body", False):
             self.report()
-        await self._send(message)
+        return self._send(message)
+
+    async def receive(self) -> Message:
+        """Receive a part of a body of no declared length; raises ``too_large`` where it passes the limit."""
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self._received > self._layer.max_body_bytes:
+            raise too_large(self._layer.max_body_bytes)
+        return message
 
     async def refuse(self, error: ServiceError) -> None:
         """Answer with a problem, unless a response is already on its way."""
@@ -79,32 +104,30 @@ class Exchange:
             response = problem_response(error, self.scope)
             await response(self.scope, _no_body, self.send)
 
-    async def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Answer with a status and headers alone, which include what CORS grants."""
-        self.headers = []
+    async def answer(self, status: int, headers: Iterable[Header]) -> Literal[False]:
+        """Answer with a status and headers alone, which include what CORS grants. False: it is done."""
+        self.headers = ()
         await self.send({"type": "http.response.start", "status": status, "headers": list(headers)})
         await self.send({"type": "http.response.body", "body": b""})
+        return False
 
     def report(self) -> None:
         """Report the exchange; only the first call counts."""
-        if self._reported:
-            return
-        self._reported = True
-        self._layer.report(
-            self,
-            route=self._layer.route_of(self),
-            seconds=perf_counter() - self._started_at,
-            crash=self.scope.get(CRASH),
-        )
+        if not self._reported:
+            self._reported = True
+            self._layer.report(self, perf_counter() - self._started_at)
 
-    def _complete(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def _complete(self, headers: Iterable[Header]) -> list[Header]:
         """Add the standard's headers. What the application set itself wins; it never names the server."""
-        own = [header for header in headers if header[0] != b"server"]
-        names = {name for name, _ in own}
-        own.extend(header for header in self._layer.standard_headers(self) if header[0] not in names)
-        own.append((b"x-request-id", self.arrival.request_id.encode()))
-        own.extend(self.headers)
-        return own
+        own = headers if type(headers) is list else list(headers)
+        standard, names = self._layer.standard_headers(self.peer.scheme)
+        for name, _ in own:
+            if name in names:
+                own = [header for header in own if header[0] != b"server"]
+                set_by_it = {name for name, _ in own}
+                standard = [header for header in standard if header[0] not in set_by_it]
+                break
+        return [*own, *standard, (b"x-request-id", self.request_id.encode()), *self.headers]
 
 
 async def _no_body() -> Message:

@@ -1,13 +1,14 @@
 """The request layer: everything that is done to every request, in one place.
 
 It is pure ASGI and works around any ASGI application. A response never leaves without it: it is the
-outermost layer, outside the framework's own error handling.
+outermost layer, outside the framework's own error handling. Around FastAPI it can be the only one (``inside``).
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Final, Literal
 
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,21 +18,23 @@ from chassis.errors import BadRequest, ServiceError, TooManyRequests, Unavailabl
 from chassis.lifecycle import Lifecycle
 from chassis.logging import AccessLog
 from chassis.metrics import UNMATCHED, Metrics
-from chassis.middleware.arrival import read_arrival
-from chassis.middleware.body import limited, too_large
+from chassis.middleware.arrival import user_agent_of
+from chassis.middleware.body import too_large
 from chassis.middleware.ending import CRASHES, is_given_up
-from chassis.middleware.exchange import Exchange
-from chassis.middleware.problems import CRASH, error_from
+from chassis.middleware.exchange import Exchange, Header
+from chassis.middleware.framework import Inside, has_files
+from chassis.middleware.problems import CRASH, error_from, is_departure
 from chassis.middleware.route import RouteTemplates
 from chassis.middleware.websocket import Connection
-from chassis.ratelimit import Limits, RateLimiter
+from chassis.ratelimit import Decision, Limits, Quota, RateLimiter
 from chassis.ratelimit.limits import EXEMPT
 from chassis.security import Cors, Peer, SecurityHeaders, TrustedProxies
+from chassis.structured import structlog
 from chassis.tracing import Tracing
 
 __all__ = ["Collaborators", "RequestLayer"]
 
-SERVER_ERROR = 500
+SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,7 @@ class RequestLayer:
 
     ``limits`` says which requests count against which quota; None limits nothing. ``routes`` are those of
     the application: they give the templates of routes that the framework does not leave in the scope.
+    With ``inside``, HTTP requests enter the application there, past the framework's own layers.
     """
 
     def __init__(
@@ -63,25 +67,30 @@ class RequestLayer:
         *,
         limits: Limits | None = None,
         routes: Iterable[BaseRoute] = (),
+        inside: Inside | None = None,
     ) -> None:
         self.app = app
         self.collaborators = collaborators
         self.limits = limits
+        self.max_body_bytes = collaborators.max_body_bytes
         self.templates = RouteTemplates(routes)
+        self._inside = inside
         self._access_log = AccessLog()
         self._log = structlog.get_logger("chassis.request")
+        # What a request asks first, found once: None stands for a check that always passes.
+        headers = collaborators.security_headers
+        self._host_allowed = None if headers.any_host else headers.host_allowed
+        self._cors = collaborators.cors if collaborators.cors.active else None
+        self._decide = getattr(collaborators.limiter, "hit_now", None)
+        self._requests = collaborators.metrics.requests
+        self._traces = collaborators.tracing.enabled
+        self._plain, self._secure = headers.headers_for("http"), headers.headers_for("https")
+        self._names = frozenset({b"server", b"connection", *(name for name, _ in self._secure)})
+        self._drained = collaborators.lifecycle.state == "draining"
+        collaborators.lifecycle.on_drain("request layer", self._note_drain)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, connection or lifespan."""
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await Connection(self, scope, send).serve(receive)
-        else:
-            await self.app(scope, receive, send)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Follow one request: each step may rely on those before it.
+        """Serve one request, connection or lifespan. Each step of a request may rely on those before it.
 
         1. The peer and the request id are known, the latency clock runs.
         2. The context is bound: from here on every log line carries the ids.
@@ -89,21 +98,34 @@ class RequestLayer:
         4. The application answers, or an error does in its place.
         5. The exchange is reported, if its last byte did not do so already.
         """
-        exchange = Exchange(self, scope, send, read_arrival(scope), self.identify(scope))
+        if scope["type"] != "http":
+            await self._serve_other(scope, receive, send)
+            return
+        exchange = Exchange(self, scope, receive, send)
+        self._requests.started()
+        if self._traces:
+            self._trace(exchange)
         token = context.enter(exchange.context)
         try:
-            exchange.admitted = await self.admit(exchange)
+            # Nothing is awaited that is known at once: a coroutine costs 700 instructions.
+            admitted = self.admit(exchange)
+            exchange.admitted = admitted if admitted is True else await admitted
             if exchange.admitted:
-                await self.app(scope, self._limit_body(exchange, receive), exchange.send)
-        except (ServiceError, HTTPException) as error:
-            await exchange.refuse(error_from(error))
-        except CRASHES as crash:
-            if is_given_up(crash):
-                await exchange.refuse(Unavailable("The service is stopping.", retry_after=1))
-                raise
-            self.log_crash(crash)
-            scope[CRASH] = crash
-            await exchange.refuse(error_from(crash, debug=self.collaborators.debug))
+                if exchange.length is None and self.max_body_bytes:
+                    # A declared length was checked on admission, and the server holds the client to it.
+                    receive = exchange.receive
+                if self._inside is None:
+                    await self.app(scope, receive, exchange.send)
+                else:
+                    scope["starlette.exception_handlers"] = self._inside.handlers
+                    files = scope["fastapi_middleware_astack"] = AsyncExitStack()
+                    try:
+                        await self._inside.entry(scope, receive, exchange.send)
+                    finally:
+                        if has_files(files):
+                            await files.aclose()
+        except CRASHES as error:
+            await self._recover(exchange, receive, error)
         finally:
             exchange.report()
             context.leave(token)
@@ -119,74 +141,122 @@ class RequestLayer:
         scope["scheme"] = peer.scheme
         return peer
 
-    async def admit(self, exchange: Exchange) -> bool:
+    def admit(self, exchange: Exchange) -> Literal[True] | Awaitable[bool]:
         """Let a request in, or raise the error it is refused with: host, then body size, then rate.
 
-        False when the layer answered itself: a browser's preflight request asks about the service, not it.
+        What it returns is awaited, unless it is True: for a store of counts that is somewhere else, and for a
+        preflight request, which is answered here. A browser asks it about the service, not about a route.
         """
-        collaborators, arrival = self.collaborators, exchange.arrival
-        if not collaborators.security_headers.host_allowed(arrival.host, exchange.scope["path"]):
+        scope, arrival = exchange.scope, exchange.arrival
+        if self._cors is not None:
+            exchange.headers += self._cors.headers_for(arrival.get(b"origin"))
+        if self._host_allowed is not None and not self._host_allowed(
+            arrival.get(b"host", b""), scope["path"]
+        ):
             raise BadRequest("The Host header names no host of this service.")
-        if (preflight := collaborators.cors.preflight(exchange.scope)) is not None:
-            await exchange.answer(preflight.status, preflight.headers)
-            return False
-        most = collaborators.max_body_bytes
-        if most and arrival.content_length is not None and arrival.content_length > most:
-            raise too_large(most)
-        limit = None if self.limits is None else self.limits.limit_for(exchange.scope, exchange.peer)
-        if self.limits is None or limit is None:
+        if self._cors is not None and (preflight := self._cors.preflight(scope)) is not None:
+            return exchange.answer(preflight.status, preflight.headers)
+        if exchange.length is not None and exchange.length > self.max_body_bytes > 0:
+            raise too_large(self.max_body_bytes)
+        if self.limits is None or (count := self.limits.limit_for(scope, exchange.peer)) is None:
             return True
-        decision = await collaborators.limiter.hit(limit.key, limit.quota)
-        exchange.headers += self.limits.headers(decision, limit.quota)
-        if not decision.allowed:
-            collaborators.metrics.rate_limited(limit.route)
-            raise TooManyRequests("The rate limit is used up.", retry_after=decision.retry_after)
-        return True
+        if self._decide is None:
+            return self._wait_for_decision(exchange, *count)
+        key, quota = count
+        return self._obey(exchange, quota, self._decide(key, quota))
 
-    def standard_headers(self, exchange: Exchange) -> Iterable[tuple[bytes, bytes]]:
-        """Return the headers of every response that the application did not set itself."""
-        headers = self.collaborators.security_headers.headers_for(exchange.peer.scheme)
-        if self.collaborators.lifecycle.state == "draining":
+    def standard_headers(self, scheme: str) -> tuple[Sequence[Header], frozenset[bytes]]:
+        """Return the headers of every response, and the names by which an application may set its own."""
+        headers = self._secure if scheme == "https" else self._plain
+        # The flag, because asking for the state costs 700 instructions, and once drained it may run again.
+        if self._drained and self.collaborators.lifecycle.state == "draining":
             # The client opens its next connection elsewhere, so that none is open when this process ends.
-            return (*headers, (b"connection", b"close"))
-        return headers
+            return (*headers, (b"connection", b"close")), self._names
+        return headers, self._names
 
     def log_crash(self, crash: BaseException) -> None:
         """Log what the application failed with, once, with its traceback."""
         self._log.error("request crashed", exc_info=crash)
         self.collaborators.metrics.error("request", type(crash).__name__)
 
-    def route_of(self, exchange: Exchange) -> str:
-        """Return the template of the route that answered, or that would have answered a refused request."""
-        if exchange.admitted or self.limits is None:
-            return self.templates.of(exchange.scope, exchange.root_path)
-        return self.limits.route_of(exchange.scope)
-
-    def report(self, exchange: Exchange, *, route: str, seconds: float, crash: BaseException | None) -> None:
+    def report(self, exchange: Exchange, seconds: float) -> None:
         """Count, trace and log one finished exchange."""
-        method, status = exchange.scope["method"], exchange.status
-        span = exchange.span
-        if crash is None and status >= SERVER_ERROR:
+        scope, status, span = exchange.scope, exchange.status, exchange.span
+        method, path = scope["method"], scope["path"]
+        crash = scope.get(CRASH)
+        if exchange.admitted:
+            route = self.templates.of(scope, exchange.root_path)
+        else:
+            route = self._would_be_route(exchange)
+        if status >= SERVER_ERROR and crash is None:
             self.collaborators.metrics.error("request", f"http_{status}")
-        self.collaborators.metrics.requests.finished(
-            method, route, status, seconds, span.trace_id if span is not None and span.sampled else None
-        )
+        trace_id = None
         if span is not None:
+            trace_id = span.trace_id if span.sampled else None
             span.end(route=None if route == UNMATCHED else route, status=status, error=crash)
+        self._requests.finished(method, route, status, seconds, trace_id)
         self._access_log.record(
-            method=method,
-            route=route,
-            path=exchange.scope["path"],
-            status=status,
-            duration_seconds=seconds,
-            client=exchange.peer.address,
-            user_agent=exchange.arrival.user_agent,
-            quiet=exchange.scope["path"] in EXEMPT,
+            exchange.context,
+            method,
+            route,
+            path,
+            status,
+            seconds,
+            exchange.peer.address,
+            user_agent_of(exchange.arrival),
+            path in EXEMPT,
         )
 
-    def _limit_body(self, exchange: Exchange, receive: Receive) -> Receive:
-        # A declared length was checked on admission, and the server holds the client to it.
-        most = self.collaborators.max_body_bytes
-        if most and exchange.arrival.content_length is None:
-            return limited(receive, most)
-        return receive
+    def _would_be_route(self, exchange: Exchange) -> str:
+        """Return the template of the route that would have answered a refused request."""
+        return UNMATCHED if self.limits is None else self.limits.route_of(exchange.scope)
+
+    def _obey(self, exchange: Exchange, quota: Quota, decision: Decision) -> Literal[True]:
+        """Tell the client what is left of its quota; raise if nothing is."""
+        exchange.headers += Limits.headers(decision, quota)
+        if not decision.allowed:
+            self.collaborators.metrics.rate_limited(self._would_be_route(exchange))
+            raise TooManyRequests("The rate limit is used up.", retry_after=decision.retry_after)
+        return True
+
+    async def _wait_for_decision(self, exchange: Exchange, key: str, quota: Quota) -> bool:
+        return self._obey(exchange, quota, await self.collaborators.limiter.hit(key, quota))
+
+    async def _recover(self, exchange: Exchange, receive: Receive, error: BaseException) -> None:
+        """Answer in the place of an application that failed, or of a refused request."""
+        if self._inside is not None and exchange.admitted and isinstance(error, Exception):
+            started = exchange.response_started
+            try:
+                await self._inside.fail(
+                    error, exchange.scope, receive, exchange.send, response_started=started
+                )
+            except CRASHES as unexpected:
+                error = unexpected
+            else:
+                return
+        if isinstance(error, ServiceError | HTTPException) or is_departure(error):
+            await exchange.refuse(error_from(error))
+        elif is_given_up(error):
+            await exchange.refuse(Unavailable("The service is stopping.", retry_after=1))
+            raise error
+        else:
+            self.log_crash(error)
+            exchange.scope[CRASH] = error
+            await exchange.refuse(error_from(error, debug=self.collaborators.debug))
+
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await Connection(self, scope, send).serve(receive)
+        else:
+            await self.app(scope, receive, send)
+
+    def _trace(self, exchange: Exchange) -> None:
+        scope, peer = exchange.scope, exchange.peer
+        span = exchange.span = self.collaborators.tracing.start_request(
+            scope["method"], scope["path"], exchange.arrival, peer.scheme, peer.address
+        )
+        exchange.context["trace_id"] = span.trace_id
+        exchange.context["span_id"] = span.span_id
+
+    def _note_drain(self) -> None:
+        self._drained = True

@@ -27,6 +27,7 @@ __all__ = [
     "CLIENT_CLOSED_REQUEST",
     "crash_handler",
     "error_from",
+    "is_departure",
     "mapped_handler",
     "problem_handlers",
     "problem_response",
@@ -48,7 +49,7 @@ def error_from(exception: BaseException, *, debug: bool = False) -> ServiceError
     """
     if isinstance(exception, ServiceError):
         return exception
-    if _is_departure(exception):
+    if is_departure(exception):
         return for_status(CLIENT_CLOSED_REQUEST)()
     if isinstance(exception, RequestValidationError):
         return ValidationFailed.from_pydantic(exception.errors())
@@ -91,6 +92,16 @@ def crash_handler(*, debug: bool) -> Handler:
     return answer
 
 
+def is_departure(exception: BaseException) -> bool:
+    """Tell whether the client left.
+
+    FastAPI calls that a body it cannot parse, and Starlette an error that came too late for its handler.
+    """
+    if isinstance(exception, HTTPException | RuntimeError):
+        exception = exception.__cause__ or exception
+    return isinstance(exception, ClientDisconnect)
+
+
 def mapped_handler(to_error: Callable[[Exception], ServiceError]) -> Handler:
     """Return a handler for an exception that a bundle knows the meaning of."""
 
@@ -98,13 +109,6 @@ def mapped_handler(to_error: Callable[[Exception], ServiceError]) -> Handler:
         return problem_response(to_error(exception), request.scope)
 
     return answer
-
-
-def _is_departure(exception: BaseException) -> bool:
-    """Tell whether the client left in the middle of its body, which FastAPI calls one it cannot parse."""
-    if isinstance(exception, HTTPException):
-        return isinstance(exception.__cause__, ClientDisconnect)
-    return isinstance(exception, ClientDisconnect)
 
 
 async def _answer(request: Request, exception: Exception) -> Response:

@@ -3,15 +3,15 @@
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import structlog
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from chassis import context
 from chassis.errors import BadRequest, ServiceError, TooManyRequests
-from chassis.middleware.arrival import read_arrival
+from chassis.middleware.arrival import read_arrival, request_id_of
 from chassis.middleware.ending import CRASHES, is_given_up
 from chassis.middleware.problems import problem_response
+from chassis.structured import structlog
 
 if TYPE_CHECKING:
     from chassis.middleware.layer import RequestLayer
@@ -32,6 +32,7 @@ class Connection:
         self._send = send
         self._closed = False
         self._arrival = read_arrival(scope)
+        self._request_id = request_id_of(self._arrival.get(b"x-request-id", b""))
         self._peer = layer.identify(scope)
         self._log = structlog.get_logger("chassis.websocket")
 
@@ -39,7 +40,7 @@ class Connection:
         """Serve the connection until either side closes it; a crash closes it too."""
         started_at = perf_counter()
         root_path = self._scope.get("root_path", "")
-        token = context.enter({"request_id": self._arrival.request_id})
+        token = context.enter({"request_id": self._request_id})
         try:
             refusal = await self._refusal()
             if refusal is None:
@@ -67,7 +68,7 @@ class Connection:
         """Pass a message on; the answer to the handshake names the request."""
         kind = message["type"]
         if kind in {"websocket.accept", "websocket.http.response.start"}:
-            own = [*message.get("headers", ()), (b"x-request-id", self._arrival.request_id.encode())]
+            own = [*message.get("headers", ()), (b"x-request-id", self._request_id.encode())]
             if kind == "websocket.http.response.start":
                 names = {name for name, _ in own}
                 standard = self._layer.collaborators.security_headers.headers_for(self._peer.scheme)
@@ -79,15 +80,16 @@ class Connection:
 
     async def _refusal(self) -> ServiceError | None:
         collaborators, limits = self._layer.collaborators, self._layer.limits
-        if not collaborators.security_headers.host_allowed(self._arrival.host, self._scope["path"]):
+        if not collaborators.security_headers.host_allowed(
+            self._arrival.get(b"host", b""), self._scope["path"]
+        ):
             return BadRequest("The Host header names no host of this service.")
-        limit = None if limits is None else limits.limit_for(self._scope, self._peer)
-        if limit is None:
+        if limits is None or (count := limits.limit_for(self._scope, self._peer)) is None:
             return None
-        decision = await collaborators.limiter.hit(limit.key, limit.quota)
+        decision = await collaborators.limiter.hit(*count)
         if decision.allowed:
             return None
-        collaborators.metrics.rate_limited(limit.route)
+        collaborators.metrics.rate_limited(limits.route_of(self._scope))
         return TooManyRequests("The rate limit is used up.", retry_after=decision.retry_after)
 
     async def _refuse(self, error: ServiceError, receive: Receive) -> None:

@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import structlog
 from typing_extensions import override
 
-from chassis.ratelimit.memory import MemoryRateLimiter
-from chassis.ratelimit.quota import Decision, Quota, RateLimiter
+from chassis.ratelimit.quota import Decision, ImmediateRateLimiter, Quota, RateLimiter
+from chassis.structured import structlog
 
 __all__ = ["WARN_EVERY", "FailOpen"]
 
@@ -23,6 +22,8 @@ class FailOpen(RateLimiter):
     A failure is an exception, or no answer within ``timeout`` seconds; a limiter in memory is not timed.
     Each one calls ``on_failure`` with the exception. One warning is logged in ``WARN_EVERY`` seconds and
     says how many failures it stands for.
+
+    ``hit_now`` decides without waiting; it is None where the limiter has to be waited for.
     """
 
     def __init__(
@@ -35,7 +36,11 @@ class FailOpen(RateLimiter):
     ) -> None:
         self._limiter = limiter
         self._on_failure = on_failure
-        self._timeout = None if isinstance(limiter, MemoryRateLimiter) else timeout
+        self._timeout = timeout
+        self.hit_now: Callable[[str, Quota], Decision] | None = None
+        if isinstance(limiter, ImmediateRateLimiter):
+            self._decide = limiter.hit_now
+            self.hit_now = self._hit_now
         self._clock = clock
         self._silent_until = float("-inf")
         self._failures = 0
@@ -43,25 +48,30 @@ class FailOpen(RateLimiter):
 
     @override
     async def hit(self, key: str, quota: Quota) -> Decision:
+        if self.hit_now is not None:
+            return self.hit_now(key, quota)
         try:
-            if self._timeout is None:
-                return await self._limiter.hit(key, quota)
             async with asyncio.timeout(self._timeout):
                 return await self._limiter.hit(key, quota)
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the request is served
-            self._report(error)
-            return Decision(True, quota.requests, quota.requests, 0, 0)
+            return self._allowed(quota, error)
 
-    def _report(self, error: Exception) -> None:
+    def _hit_now(self, key: str, quota: Quota) -> Decision:
+        try:
+            return self._decide(key, quota)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._allowed(quota, error)
+
+    def _allowed(self, quota: Quota, error: Exception) -> Decision:
         self._failures += 1
         self._on_failure(error)
         now = self._clock()
-        if now < self._silent_until:
-            return
-        self._silent_until = now + WARN_EVERY
-        self._log.warning(
-            "rate limiter failed, requests are not limited",
-            failures=self._failures,
-            error=f"{type(error).__name__}: {error}",
-        )
-        self._failures = 0
+        if now >= self._silent_until:
+            self._silent_until = now + WARN_EVERY
+            self._log.warning(
+                "rate limiter failed, requests are not limited",
+                failures=self._failures,
+                error=f"{type(error).__name__}: {error}",
+            )
+            self._failures = 0
+        return Decision(True, quota.requests, quota.requests, 0, 0)

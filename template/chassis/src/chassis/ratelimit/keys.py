@@ -41,11 +41,11 @@ def client_key(address: str) -> str:
     from another address, so it is known by that network.
     """
     if ":" not in address:
-        return address
+        return bounded(address)
     try:
         return str(IPv6Network((address, 64), strict=False).network_address) + "/64"
     except ValueError:
-        return address
+        return bounded(address)
 
 
 def bounded(key: str) -> str:

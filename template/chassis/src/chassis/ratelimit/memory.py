@@ -18,7 +18,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from chassis.ratelimit.quota import Decision, Quota, RateLimiter
+from chassis.ratelimit.quota import Decision, ImmediateRateLimiter, Quota
 
 __all__ = ["MemoryRateLimiter"]
 
@@ -28,27 +28,36 @@ _SWEPT: Final = 2  # a hit adds at most one entry and moves at most one, so two 
 _EXAMINED: Final = 8  # when all places are taken
 
 
-class MemoryRateLimiter(RateLimiter):
+class MemoryRateLimiter(ImmediateRateLimiter):
     """Counts in the memory of this process: with several workers or replicas each counts for itself.
 
     ``max_keys`` bounds the keys remembered for each quota, ``clock`` returns seconds and never goes back.
     """
 
-    def __init__(self, *, max_keys: int = 100_000, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, max_keys: int = 100_000, clock: Callable[[], float] | None = None) -> None:
         self._max_keys = max_keys
-        self._clock = clock
+        self._now = time.monotonic_ns if clock is None else lambda: int(clock() * _SECOND)
         self._tables: dict[Quota, _Table] = {}
+        # Most requests count against one quota, and to look it up takes a hash of its three parts.
+        self._latest: tuple[Quota | None, _Table | None] = (None, None)
 
     def __len__(self) -> int:
         """Return the number of keys remembered."""
         return sum(len(table.arrivals) for table in self._tables.values())
 
     @override
+    def hit_now(self, key: str, quota: Quota) -> Decision:
+        latest, table = self._latest
+        if latest is not quota or table is None:
+            table = self._tables.get(quota)
+            if table is None:
+                table = self._tables[quota] = _Table(quota, self._max_keys)
+            self._latest = quota, table
+        return table.hit(key, self._now())
+
+    @override
     async def hit(self, key: str, quota: Quota) -> Decision:
-        table = self._tables.get(quota)
-        if table is None:
-            table = self._tables[quota] = _Table(quota, self._max_keys)
-        return table.hit(key, int(self._clock() * _SECOND))
+        return self.hit_now(key, quota)
 
 
 class _Table:
@@ -70,18 +79,19 @@ class _Table:
         if self.due <= now:
             self._sweep(now)
         arrival = self.arrivals.get(key)
-        base = now if arrival is None or arrival < now else arrival
-        following = base + self.interval
-        if following - now > self.capacity:
-            wait = following - now - self.capacity
-            return Decision(False, self.limit, 0, -((now - base) // _SECOND), -(-wait // _SECOND))
+        used = self.interval if arrival is None or arrival <= now else arrival - now + self.interval
+        if used > self.capacity:
+            before, wait = used - self.interval, used - self.capacity
+            return Decision(False, self.limit, 0, -(-before // _SECOND), -(-wait // _SECOND))
+        following = now + used
         if arrival is None:
             if len(self.arrivals) >= self.max_keys:
                 self._evict()
             self._place(key, following)
         self.arrivals[key] = following
-        used = following - now
-        return Decision(True, self.limit, (self.capacity - used) // self.interval, -(-used // _SECOND), 0)
+        remaining, reset = (self.capacity - used) // self.interval, (used + _SECOND - 1) // _SECOND
+        # As Decision(...) does, without the Python function between: 1,300 instructions less.
+        return tuple.__new__(Decision, (True, self.limit, remaining, reset, 0))
 
     def _place(self, key: str, arrival: int) -> None:
         number = arrival // self.width

@@ -1,9 +1,17 @@
 """A quota, the decision about one request, and the protocol of what decides."""
 
 import re
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
 
-__all__ = ["LONGEST_WINDOW", "MOST_REQUESTS", "UNLIMITED", "Decision", "Quota", "RateLimiter"]
+__all__ = [
+    "LONGEST_WINDOW",
+    "MOST_REQUESTS",
+    "UNLIMITED",
+    "Decision",
+    "ImmediateRateLimiter",
+    "Quota",
+    "RateLimiter",
+]
 
 MOST_REQUESTS: Final = 1_000_000_000
 LONGEST_WINDOW: Final = 31 * 86_400
@@ -65,10 +73,18 @@ class Decision(NamedTuple):
 
 
 class RateLimiter(Protocol):
-    """Counts requests of each key against a quota."""
+    """Counts requests of each key against a quota, wherever the counts are kept."""
 
     async def hit(self, key: str, quota: Quota) -> Decision:
         """Count one request and decide about it; a refused request costs nothing.
 
         A store that cannot answer raises; ``FailOpen`` decides what that means.
         """
+
+
+@runtime_checkable
+class ImmediateRateLimiter(RateLimiter, Protocol):
+    """A limiter that need not wait for its store: the counts are in this process."""
+
+    def hit_now(self, key: str, quota: Quota) -> Decision:
+        """Do as ``hit`` does, without a coroutine, which takes longer than the decision."""

@@ -48,7 +48,7 @@ class Cors:
             (b"access-control-max-age", str(settings.cors_max_age).encode("ascii")),
         )
 
-    def headers_for(self, origin: bytes | None) -> Sequence[Header]:
+    def headers_for(self, origin: bytes | None) -> tuple[Header, ...]:
         """Return the headers of a response to a request with this Origin header, None for no such header.
 
         They are added beside what the application set: a second ``Vary`` line extends the first.

@@ -28,14 +28,19 @@ _ALWAYS: Final[tuple[Header, ...]] = (
 
 
 class SecurityHeaders:
-    """Headers to add to a response, each unless the application set that header itself."""
+    """Headers to add to a response, each unless the application set that header itself.
+
+    ``any_host`` is True when ``host_allowed`` would allow every host.
+    """
 
     def __init__(self, settings: SecuritySettings) -> None:
         policy = settings.content_security_policy
         plain = (*_ALWAYS, (b"content-security-policy", policy.encode("ascii"))) if policy else _ALWAYS
         self._plain: tuple[Header, ...] = plain
         self._secure = (*plain, *_hsts(settings))
-        self.host_allowed = AllowedHosts(settings.allowed_hosts).allow
+        hosts = AllowedHosts(settings.allowed_hosts)
+        self.host_allowed = hosts.allow
+        self.any_host = hosts.any
 
     def headers_for(self, scheme: str) -> Sequence[Header]:
         """Return the headers of a response to a client that came by this scheme.

@@ -16,18 +16,18 @@ _HOST: Final = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]
 class AllowedHosts:
     """The hosts of a service: exact names, ``*.example.com`` for subdomains of any depth, ``*`` for all.
 
-    ``*.example.com`` does not contain ``example.com`` itself.
+    ``*.example.com`` does not contain ``example.com`` itself. ``any`` is True when every host is answered.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
         names = {pattern.lower() for pattern in patterns}
-        self._any = "*" in names
+        self.any = "*" in names
         self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
         self._names = frozenset(name for name in names if not name.startswith("*"))
 
     def allow(self, host: bytes, path: str = "") -> bool:
         """Return whether a request with this Host header is answered; its port does not matter."""
-        if self._any or path in PROBES:
+        if self.any or path in PROBES:
             return True
         found = _HOST.fullmatch(host.decode("latin-1").lower())
         if found is None:

@@ -1,0 +1,130 @@
+"""Where the layer takes the place of the framework's own, and where it does not."""
+
+from collections.abc import Awaitable, Callable, Iterator
+
+import fastapi
+import pytest
+import starlette
+from fastapi import HTTPException, Request
+from log_capture import capture_logs
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+from starlette.testclient import TestClient
+
+from chassis.app import Service, create_app
+from chassis.middleware import Inside, RequestLayer
+from chassis.ratelimit import RateLimitSettings
+from chassis.service_settings import ServiceSettings
+
+
+def service() -> Service:
+    app = create_app(ServiceSettings(rate_limiting=RateLimitSettings(enabled=False)))
+
+    @app.get("/items/{item_id}")
+    async def item(item_id: int) -> int:
+        return item_id
+
+    @app.post("/items")
+    async def create(request: Request) -> int:
+        return len(await request.body())
+
+    return app
+
+
+def is_inside(app: Service) -> bool:
+    if app.middleware_stack is None:
+        app.middleware_stack = app.build_middleware_stack()
+    assert isinstance(app.middleware_stack, RequestLayer)
+    return app.middleware_stack._inside is not None
+
+
+@pytest.fixture
+def logs() -> Iterator[list[object]]:
+    with capture_logs() as events:
+        yield events
+
+
+def reasons(logs: list[dict[str, object]]) -> list[object]:
+    return [event["reason"] for event in logs if "own layers" in str(event["event"])]
+
+
+def test_a_usual_service_is_entered_directly(logs: list[dict[str, object]]) -> None:
+    assert is_inside(service())
+    assert reasons(logs) == []
+
+
+@pytest.mark.parametrize(("package", "version"), [(fastapi, "0.166.0"), (starlette, "1.11.0")])
+def test_an_unknown_version_keeps_its_layers_and_it_is_said_once(
+    package: object, version: str, monkeypatch: pytest.MonkeyPatch, logs: list[dict[str, object]]
+) -> None:
+    monkeypatch.setattr(package, "__version__", version)
+    app = service()
+    client = TestClient(app)
+    assert [client.get(f"/items/{number}").text for number in range(3)] == ["0", "1", "2"]
+    assert not is_inside(app)
+    assert len(reasons(logs)) == 1
+    assert version in str(reasons(logs))
+
+
+def test_middleware_of_the_application_is_passed(logs: list[dict[str, object]]) -> None:
+    app = service()
+
+    @app.middleware("http")
+    async def note(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        response.headers["x-noted"] = "yes"
+        return response
+
+    app.add_middleware(GZipMiddleware, minimum_size=1)
+    response = TestClient(app).get("/items/7", headers={"accept-encoding": "gzip"})
+    assert (response.headers["x-noted"], response.headers["content-encoding"]) == ("yes", "gzip")
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert reasons(logs) == ["the application adds GZipMiddleware, BaseHTTPMiddleware"]
+
+
+def test_a_limit_that_the_application_gives_to_bodies_holds(logs: list[dict[str, object]]) -> None:
+    app = service()
+    app.max_body_size = 10
+    response = TestClient(app).post("/items", content=b"x" * 11)
+    assert response.status_code == 413
+    assert len(reasons(logs)) == 1
+
+
+def test_an_exception_of_middleware_is_a_problem() -> None:
+    app = service()
+
+    class Refusing(BaseHTTPMiddleware):
+        async def dispatch(self, request: Request, call_next: object) -> Response:
+            raise HTTPException(403, "not here")
+
+    app.add_middleware(Refusing)
+    response = TestClient(app, raise_server_exceptions=False).get("/items/7")
+    assert (response.status_code, response.json()["detail"]) == (403, "not here")
+
+
+def test_a_router_can_be_stood_in_for() -> None:
+    app = service()
+    seen: list[str] = []
+
+    async def entry(scope: object, receive: object, send: object) -> None:
+        seen.append(scope["path"])  # type: ignore[index]
+        await app.router(scope, receive, send)  # type: ignore[arg-type]
+
+    stack = super(Service, app).build_middleware_stack
+    app.middleware_stack = RequestLayer(
+        stack(), app.environment.collaborators(), inside=Inside(app, stack, entry)
+    )
+    assert TestClient(app).get("/items/7").text == "7"
+    assert seen == ["/items/7"]
+
+
+def test_a_prefix_that_a_proxy_strips_is_in_urls() -> None:
+    app = service()
+    app.root_path = "/api"
+
+    @app.get("/where")
+    async def where(request: Request) -> str:
+        return str(request.url_for("item", item_id=7))
+
+    assert TestClient(app).get("/where").json() == "http://testserver/api/items/7"
