@@ -386,14 +386,7 @@ def _log_everywhere() -> None:
         log.exception("group")
     with context.bound(access_token=SECRET):
         log.info("context")
-    AccessLog().record(
-        method="GET",
-        route="/x",
-        path=f"/x?token={SECRET}",
-        status=200,
-        duration_seconds=0.1,
-        user_agent=f"password={SECRET}",
-    )
+    AccessLog().record({}, "GET", "/x", f"/x?token={SECRET}", 200, 0.1, None, f"password={SECRET}", False)
     log_api_call(
         "t",
         method="GET",
@@ -708,6 +701,10 @@ def test_the_form_follows_the_environment(configure: Configure, environment: str
         ({"caller": "perhaps"}, "LOG_CALLER"),
         ({"mask_ips": "perhaps"}, "LOG_MASK_IPS"),
         ({"levels": "a=INFO,nonsense,b=loud"}, "LOG_LEVELS"),
+        ({"flush_interval": "soon"}, "LOG_FLUSH_INTERVAL"),
+        ({"flush_interval": "nan"}, "LOG_FLUSH_INTERVAL"),
+        ({"flush_interval": -1.0}, "LOG_FLUSH_INTERVAL"),
+        ({"buffer_lines": "many"}, "LOG_BUFFER_LINES"),
     ],
 )
 def test_a_broken_setting_gives_one_warning_and_a_working_logger(
@@ -1105,7 +1102,7 @@ def test_a_reader_that_goes_away_harms_nobody() -> None:
             "-c",
             CONFIGURED
             + "input()\n"
-            + "for _ in range(5): get_logger('a').info('x')\nlogging.getLogger('b').error('y')\n"
+            + "for _ in range(5): get_logger('a').info('x')\nlogging.getLogger('b').error('y')\nflush_logs()\n"
             + "sys.exit(7 if dropped_lines() == 6 else 8)",
         ],
         stdin=subprocess.PIPE,
@@ -1133,7 +1130,8 @@ def test_a_full_disk_harms_nobody() -> None:
             "-c",
             '"$0" -c "$1" > /dev/full',
             sys.executable,
-            CONFIGURED + "get_logger('a').info('x')\nsys.exit(7 if dropped_lines() == 1 else 8)",
+            CONFIGURED
+            + "get_logger('a').info('x')\nflush_logs()\nsys.exit(7 if dropped_lines() == 1 else 8)",
         ],
         check=False,
         timeout=60,
@@ -1251,22 +1249,23 @@ def test_a_database_operation(logs: Lines) -> None:
     ],
 )
 def test_an_access_line(logs: Lines, status: int, quiet: bool, level: str) -> None:
-    with context.bound(request_id="r"):
-        AccessLog().record(
-            method="GET",
-            route="/items/{id}",
-            path="/items/5",
-            status=status,
-            duration_seconds=0.0012345,
-            client="c",
-            quiet=quiet,
-            bytes=5,
-        )
+    AccessLog().record(
+        {"request_id": "r", "bytes": 5},
+        "GET",
+        "/items/{id}",
+        "/items/5",
+        status,
+        0.0012345,
+        "c",
+        "agent",
+        quiet,
+    )
     event = logs.last
     assert (event["event"], event["logger"], event["level"]) == ("request", "chassis.access", level)
     assert (event["method"], event["route"], event["path"]) == ("GET", "/items/{id}", "/items/5")
     assert (event["status"], event["duration_ms"], event["client"]) == (status, 1.234, "c")
-    assert (event["bytes"], event["request_id"]) == (5, "r")
+    assert (event["user_agent"], event["bytes"], event["request_id"]) == ("agent", 5, "r")
+    assert "request_id_" not in event
 
 
 @pytest.mark.parametrize(
@@ -1274,7 +1273,7 @@ def test_an_access_line(logs: Lines, status: int, quiet: bool, level: str) -> No
     [("/a" * 1024, "/a" * 1024), ("/a" * 1024 + "/", "/a" * 1023 + "/..."), ("/" + "x" * 60_000, "/...")],
 )
 def test_a_long_path_is_cut_at_one_of_its_slashes(logs: Lines, path: str, shown: str) -> None:
-    AccessLog().record(method="GET", route="unmatched", path=path, status=404, duration_seconds=0)
+    AccessLog().record({}, "GET", "unmatched", path, 404, 0.0, None, "", False)
     assert logs.last["path"] == shown
 
 
@@ -1285,11 +1284,11 @@ log_api_call("billing", method="GET", url="http://billing", duration_seconds=1)
 log_task("mail", outcome="done")
 log_security_event("login", severity="high")
 log_database_operation("select")
-AccessLog().record(method="GET", route="/", path="/", status=200, duration_seconds=0)
+AccessLog().record({}, "GET", "/", "/", 200, 0.0, None, "", False)
 """
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
 
 def test_an_access_line_without_a_client(logs: Lines) -> None:
-    AccessLog().record(method="GET", route="/", path="/", status=200, duration_seconds=0)
+    AccessLog().record({}, "GET", "/", "/", 200, 0.0, None, "", False)
     assert "client" not in logs.last

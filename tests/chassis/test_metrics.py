@@ -320,3 +320,11 @@ def test_a_single_process_writes_no_file(tmp_path: Path, monkeypatch: pytest.Mon
 def test_buckets_must_increase_from_above_zero(buckets: tuple[float, ...]) -> None:
     with pytest.raises(ValidationError):
         MetricsSettings(buckets=buckets)
+
+
+def test_lost_log_lines_are_read_at_each_scrape() -> None:
+    lost = [0]
+    metrics = Metrics(MetricsSettings(), service="orders", version="1", dropped_lines=lambda: lost[0])
+    assert b"service_log_lines_dropped_total 0\n" in metrics.render()[0]
+    lost[0] = 7
+    assert b"service_log_lines_dropped_total 7\n" in metrics.render()[0]

@@ -143,6 +143,7 @@ def test_without_an_exporter_the_error_names_the_extra_to_install(
     monkeypatch.delitem(
         sys.modules, f"opentelemetry.exporter.otlp.proto.{package}.trace_exporter", raising=False
     )
+    monkeypatch.delitem(sys.modules, "chassis.tracing.otlp", raising=False)  # it imports one of them
     with pytest.raises(ImportError, match=r"vendored-chassis\[tracing\]"):
         Tracing(
             TracingSettings(enabled=True, protocol=protocol), service="o", version="1", environment="test"
@@ -325,6 +326,28 @@ def test_a_parent_that_is_not_valid_is_ignored(app: App, headers: list[tuple[byt
     assert span.trace_id != TRACE_ID
     assert span.parent is None
     assert span.sampled
+
+
+def test_headers_may_come_as_a_dict_in_which_lines_of_one_name_are_joined(app: App) -> None:
+    headers = {b"traceparent": SAMPLED.encode(), b"tracestate": b"a=1,b=2", b"user-agent": b"curl/8"}
+    span = app.tracing.start_request("GET", "/", headers)
+    twice = app.tracing.start_request("GET", "/", {b"traceparent": f"{SAMPLED},{SAMPLED}".encode()})
+    twice.detach()
+    span.detach()
+    assert (span.trace_id, span.user_agent) == (TRACE_ID, b"curl/8")
+    assert span.get_span_context().trace_state.to_header() == "a=1,b=2"
+    assert twice.parent is None
+
+
+def test_two_spans_of_one_callers_trace_have_ids_of_their_own(app: App) -> None:
+    first, second = app.request(traceparent(SAMPLED)), app.request(traceparent(SAMPLED))
+    assert first.trace_id == second.trace_id
+    assert len({PARENT_ID, first.span_id, second.span_id}) == 3
+
+
+def test_the_next_version_of_the_header_is_read_as_far_as_it_is_known(app: App) -> None:
+    span = app.request(traceparent(f"01-{TRACE_ID}-{PARENT_ID}-01-more"))
+    assert (span.trace_id, span.sampled) == (TRACE_ID, True)
 
 
 def test_a_state_that_is_not_valid_is_ignored_and_the_parent_kept(app: App) -> None:

@@ -9,8 +9,6 @@
 
 from typing import Any
 
-import structlog
-
 from chassis.logging.access import AccessLog
 from chassis.logging.configuration import (
     configure_logging,
@@ -23,6 +21,7 @@ from chassis.logging.events import log_api_call, log_database_operation, log_sec
 from chassis.logging.hooks import log_loop_exceptions
 from chassis.logging.settings import LoggingSettings
 from chassis.logging.sink import Sink, StreamSink
+from chassis.structured import structlog
 
 __all__ = [
     "AccessLog",

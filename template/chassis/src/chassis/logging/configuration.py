@@ -5,8 +5,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import structlog
-
+from chassis.logging.access_lines import AccessLines
+from chassis.logging.buffer import Buffer
 from chassis.logging.hooks import Hooks
 from chassis.logging.loggers import ACTIVE, StandardHandler, configure_structlog
 from chassis.logging.pipeline import Enrich, Pipeline
@@ -14,6 +14,7 @@ from chassis.logging.render import Renderer, render_console, render_json, rich_r
 from chassis.logging.settings import Choices, LoggingSettings, Problem, choose, level_number
 from chassis.logging.sink import Sink, StreamSink
 from chassis.masking import Masker
+from chassis.structured import structlog
 
 QUIET: Mapping[str, int] = {
     "aiosqlite": logging.INFO,
@@ -94,15 +95,15 @@ def configure_logging(
 ) -> None:
     """Send everything the process logs through one pipeline, to standard output. The first call wins.
 
-    ``enrich`` is asked for fields on every line (trace ids). A setting that makes no sense is told in a
-    warning that names its variable, and a default is used: this function never raises for one. ``sink`` takes
-    the lines instead of standard output.
+    ``enrich`` is asked for fields on every line (trace ids); a buffered access line has those of its request
+    alone. A setting that makes no sense is told in a warning that names its variable, and a default is used:
+    this function never raises for one. ``sink`` takes the lines instead of standard output, each at once.
     """
     if ACTIVE.pipeline is not None:
         return
     choices = choose(settings, environment)
     target = _target(sink, choices)
-    ACTIVE.pipeline = Pipeline(
+    ACTIVE.pipeline = pipeline = Pipeline(
         target,
         service=service,
         environment=environment,
@@ -111,6 +112,8 @@ def configure_logging(
         caller=choices.caller,
         enrich=enrich,
     )
+    if sink is None and choices.flush_interval > 0:
+        _buffer(pipeline, choices)
     hooks, handler = Hooks(), StandardHandler()
     _Installed.now = _Installation(hooks, handler, _take_over(choices, handler), logging.raiseExceptions)
     logging.raiseExceptions = False
@@ -127,6 +130,9 @@ def unconfigure_logging() -> None:
     if installed is None:
         return
     flush_logs()
+    sink = ACTIVE.get().sink
+    if isinstance(sink, Buffer):
+        sink.close()
     installed.hooks.remove()
     logging.getLogger().removeHandler(installed.handler)
     for state in installed.loggers:
@@ -134,6 +140,7 @@ def unconfigure_logging() -> None:
     logging.raiseExceptions = installed.raise_exceptions
     structlog.reset_defaults()
     ACTIVE.pipeline = None
+    ACTIVE.put_access = None
     _Installed.now = None
 
 
@@ -146,12 +153,15 @@ def set_level(logger: str, level: str | int) -> None:
 
 
 def flush_logs() -> None:
-    """Hand over every line that was taken so far. Call it before the process ends."""
+    """Write every line that was taken so far; waits 2 seconds at most for an output that takes nothing.
+
+    The end of the process calls it. Call it before ``os._exit``.
+    """
     ACTIVE.get().sink.flush()
 
 
 def dropped_lines() -> int:
-    """Return how many lines could not be written since the start of logging."""
+    """Return how many lines could not be written, or found the buffer full, since the start of logging."""
     return ACTIVE.get().sink.dropped
 
 
@@ -162,6 +172,23 @@ def _target(sink: Sink | None, choices: Choices) -> Sink:
         return StreamSink()
     choices.problems.append(Problem("stdout", "standard output is closed", "standard error"))
     return StreamSink(sys.stderr)
+
+
+def _buffer(pipeline: Pipeline, choices: Choices) -> None:
+    """Put a buffer before the sink; access lines wait in it as they are, if their form is the quick one."""
+    lines = AccessLines(pipeline)
+    buffer = Buffer(
+        pipeline.sink,
+        interval=choices.flush_interval,
+        most_lines=choices.buffer_lines,
+        render=lines.render,
+        report=lambda count: pipeline.line(
+            _LOGGER, "warning", "log lines dropped", {"count": count}, around={}
+        ),
+    )
+    pipeline.send_to(buffer)
+    if choices.format == "json" and not choices.caller:
+        ACTIVE.put_access = buffer.put
 
 
 def _renderer(choices: Choices, target: Sink) -> Renderer:

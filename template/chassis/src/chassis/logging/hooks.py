@@ -55,7 +55,9 @@ def log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceba
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
-    ACTIVE.get().emit(_LOGGER, "critical", "uncaught exception", {}, exc_info=error, caller=_origin(error))
+    pipeline = ACTIVE.get()
+    pipeline.emit(_LOGGER, "critical", "uncaught exception", {}, exc_info=error, caller=_origin(error))
+    pipeline.sink.flush()
 
 
 def log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
@@ -63,7 +65,8 @@ def log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
     if args.exc_value is None or issubclass(args.exc_type, SystemExit):
         return
     name = args.thread.name if args.thread else None
-    ACTIVE.get().emit(
+    pipeline = ACTIVE.get()
+    pipeline.emit(
         _LOGGER,
         "critical",
         "uncaught exception in thread",
@@ -71,6 +74,7 @@ def log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
         exc_info=args.exc_value,
         caller=_origin(args.exc_value),
     )
+    pipeline.sink.flush()
 
 
 def log_unraisable(args: "sys.UnraisableHookArgs") -> None:

@@ -5,17 +5,17 @@ The levels of both are those of the standard library's loggers, so they can chan
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, cast
 
-import structlog
 from structlog.typing import BindableLogger, EventDict, WrappedLogger
 from typing_extensions import override
 
 from chassis.logging.pipeline import Pipeline, is_internal
 from chassis.logging.sink import StreamSink
+from chassis.structured import structlog
 
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
@@ -28,10 +28,14 @@ _OWN_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 
 
 
 class Active:
-    """The pipeline of the process; before ``configure_logging`` a plain one: masked JSON to stdout."""
+    """The pipeline of the process; before ``configure_logging`` a plain one: masked JSON to stdout.
+
+    ``put_access`` takes an access line that is not yet rendered; None when each is rendered at once.
+    """
 
     def __init__(self) -> None:
         self.pipeline: Pipeline | None = None
+        self.put_access: Callable[[object], None] | None = None
         self._early: Pipeline | None = None
 
     def get(self) -> Pipeline:
@@ -169,7 +173,7 @@ class BoundLogger(structlog.BoundLoggerBase):
             line, _ = self._process_event(level, cast("str", event), cast("dict[str, Any]", fields))
         except structlog.DropEvent:
             return
-        ACTIVE.get().sink.write(line[0])
+        ACTIVE.get().write(level, line[0])
 
 
 class StandardHandler(logging.Handler):

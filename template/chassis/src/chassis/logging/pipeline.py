@@ -39,6 +39,7 @@ _FIXED = frozenset(FIXED)
 _IDS = ("request_id", "trace_id", "span_id")
 _INTERNAL = ("structlog", "chassis.logging", "logging", "warnings")
 _FRAME = re.compile(r"[\s|+\-]*File \"")
+_URGENT = frozenset({"error", "critical"})
 _MOST_FRAMES = 100
 _LONGEST_TRACEBACK = 65_536
 
@@ -57,13 +58,18 @@ class Pipeline:
         caller: bool = False,
         enrich: Enrich | None = None,
     ) -> None:
-        self.sink = sink
-        self._service = service
-        self._environment = environment
+        self.send_to(sink)
+        self.service = service
+        self.environment = environment
         self._render = render
-        self._masker = masker or Masker()
+        self.masker = masker or Masker()
         self._caller = caller
         self._enrich = enrich
+
+    def send_to(self, sink: Sink) -> None:
+        """Hand the lines to this sink from now on."""
+        self.sink = sink
+        self._hurry: Callable[[], None] | None = getattr(sink, "hurry", None)
 
     def emit(
         self,
@@ -79,7 +85,18 @@ class Pipeline:
     ) -> None:
         """Write an event; the arguments are those of ``line``."""
         line = self.line(logger, level, event, own, at=at, caller=caller, exc_info=exc_info, stack=stack)
+        self.write(level, line)
+
+    def write(self, level: str, line: bytes) -> None:
+        """Hand a line to the sink; one that tells of an error does not wait in a buffer."""
         self.sink.write(line)
+        if level in _URGENT:
+            self.hurry()
+
+    def hurry(self) -> None:
+        """Have a buffer write what it holds now; without one everything is written already."""
+        if self._hurry is not None:
+            self._hurry()
 
     def line(
         self,
@@ -92,19 +109,23 @@ class Pipeline:
         caller: Mapping[str, object] | None = None,
         exc_info: object = None,
         stack: object = None,
+        around: Mapping[str, object] | None = None,
     ) -> bytes:
         """Return the line of an event.
 
         ``own`` are its own fields, ``at`` its time (now), ``caller`` where it was logged (the first frame
-        outside the logging code), ``exc_info`` an exception, its tuple or True for the one being handled.
+        outside the logging code), ``exc_info`` an exception, its tuple or True for the one being handled,
+        ``around`` the fields of the context (those of this moment).
         """
         try:
-            fields = self._fields(logger, level, event, own, at=at or datetime.now(UTC), caller=caller)
+            fields = self._fields(
+                logger, level, event, own, at=at or datetime.now(UTC), caller=caller, around=around
+            )
             exception = exception_of(exc_info)
             if stack:
-                fields["stack"] = self._masker.text(str(stack))
+                fields["stack"] = self.masker.text(str(stack))
             if exception is not None:
-                fields["exception"] = format_exception(exception, self._masker)
+                fields["exception"] = format_exception(exception, self.masker)
             return self._render(fields)
         except Exception as error:  # noqa: BLE001  # logging must not fail the code that logs
             return self._failure(logger, level, error)
@@ -118,15 +139,16 @@ class Pipeline:
         *,
         at: datetime,
         caller: Mapping[str, object] | None,
+        around: Mapping[str, object] | None,
     ) -> dict[str, object]:
-        masked = self._masker.value
-        around = self._around()
+        masked = self.masker.value
+        around = self._around() if around is None else dict(around)
         fields: dict[str, object] = {
             "timestamp": timestamp(at),
             "level": level,
             "event": event if event is None else masked("event", event),
-            "service": self._service,
-            "environment": self._environment,
+            "service": self.service,
+            "environment": self.environment,
             "logger": masked("logger", logger),
         }
         if self._caller:
@@ -136,7 +158,7 @@ class Pipeline:
             if value is not None:
                 fields[name] = masked(name, value)
         around.update(own)
-        for name, value in self._masker.event(around).items():
+        for name, value in self.masker.event(around).items():
             while name in _FIXED:
                 name += "_"  # noqa: PLW2901  # the name that is free
             fields[name] = value
@@ -157,9 +179,9 @@ class Pipeline:
                 "timestamp": timestamp(datetime.now(UTC)),
                 "level": level,
                 "event": "log event could not be rendered",
-                "service": self._service,
-                "environment": self._environment,
-                "logger": self._masker.text(str(logger)),
+                "service": self.service,
+                "environment": self.environment,
+                "logger": self.masker.text(str(logger)),
                 "error": type(error).__name__,
             }
         )

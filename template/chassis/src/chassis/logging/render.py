@@ -86,10 +86,17 @@ def rich_renderer(*, color: bool, color_system: str | None = None) -> Renderer:
 
 def show(value: object) -> str:
     """Return a value as one safe word: quoted like JSON when it holds spaces or signs."""
-    text = value if isinstance(value, str) else _dump(value)
+    text = value if isinstance(value, str) else dump(value)
     if isinstance(value, str) and not (_WORD.fullmatch(text) and not _UNSAFE.search(text)):
-        text = _dump(text)
+        text = dump(text)
     return _UNSAFE.sub(_json_escape, text)
+
+
+def dump(value: object) -> str:
+    """Return a value as it stands in a line of JSON."""
+    if type(value) is str and value.isascii() and value.isprintable():
+        return orjson.dumps(value).decode()
+    return render_json({"": value}).decode()[len('{"":') : -len("}\n")]
 
 
 def _name(key: str) -> str:
@@ -97,11 +104,11 @@ def _name(key: str) -> str:
 
 
 def _sentence(event: object) -> str:
-    text = event if isinstance(event, str) else _dump(event)
+    text = event if isinstance(event, str) else dump(event)
     return (
         text
         if _SENTENCE.fullmatch(text) and not _UNSAFE.search(text)
-        else _UNSAFE.sub(_json_escape, _dump(text))
+        else _UNSAFE.sub(_json_escape, dump(text))
     )
 
 
@@ -120,10 +127,6 @@ def _block_lines(event: Mapping[str, object]) -> list[str]:
         if isinstance(block := event.get(name), str)
         for line in block.rstrip("\n").split("\n")
     ]
-
-
-def _dump(value: object) -> str:
-    return render_json({"": value}).decode()[len('{"":') : -len("}\n")]
 
 
 def _json_escape(found: re.Match[str]) -> str:

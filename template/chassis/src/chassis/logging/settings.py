@@ -20,6 +20,10 @@ LEVELS: Mapping[str, int] = {
 FORMATS = ("json", "console", "rich")
 
 _DEVELOPMENT = "development"
+_INTERVAL = 0.2
+_LONGEST_INTERVAL = 60.0
+_LINES = 10_000
+_MOST_LINES = 1_000_000
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
 
@@ -45,6 +49,14 @@ class LoggingSettings(Group, prefix="LOG_"):
     sensitive_keys: str = Field(
         "", description="Names of fields to mask besides the built-in ones, comma separated, in any spelling."
     )
+    flush_interval: float | str | None = Field(
+        None,
+        description="Seconds that a line waits at most before it is written; 0 writes each at once."
+        " Unset: 0 in development and for console and rich, else 0.2.",
+    )
+    buffer_lines: int | str = Field(
+        10_000, description="Lines that wait at most to be written. Further ones are dropped and counted."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,8 @@ class Choices:
     caller: bool = False
     mask_ips: bool = False
     sensitive_keys: tuple[str, ...] = ()
+    flush_interval: float = 0.0
+    buffer_lines: int = 10_000
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -83,6 +97,16 @@ def choose(settings: LoggingSettings, environment: str) -> Choices:
         choices.format = "json"
     choices.caller = _flag("LOG_CALLER", settings.caller, choices, default=development, broken=development)
     choices.mask_ips = _flag("LOG_MASK_IPS", settings.mask_ips, choices, default=False, broken=True)
+    interval = 0.0 if development or choices.format != "json" else _INTERVAL
+    if settings.flush_interval is not None:
+        choices.flush_interval = _number(
+            "LOG_FLUSH_INTERVAL", settings.flush_interval, choices, most=_LONGEST_INTERVAL, broken=interval
+        )
+    else:
+        choices.flush_interval = interval
+    choices.buffer_lines = max(
+        1, int(_number("LOG_BUFFER_LINES", settings.buffer_lines, choices, most=_MOST_LINES, broken=_LINES))
+    )
     return choices
 
 
@@ -125,6 +149,18 @@ def _flag(variable: str, value: bool | str | None, choices: Choices, *, default:
         )
         return broken
     return default
+
+
+def _number(variable: str, value: float | str, choices: Choices, *, most: float, broken: float) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if 0 <= number <= most:
+        return number
+    problem = f"{value!r} is no number from 0 to {most:g}"
+    choices.problems.append(Problem(variable, problem, f"{broken:g}"))
+    return broken
 
 
 def _list(text: str) -> tuple[str, ...]:

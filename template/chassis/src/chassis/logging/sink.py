@@ -6,22 +6,25 @@ import threading
 import weakref
 from typing import BinaryIO, Protocol, TextIO, cast
 
+_END_OF_LINE = ord("\n")
+
 
 class Sink(Protocol):
     """Takes finished lines. Must not raise."""
 
-    dropped: int
-    """Lines that could not be written."""
+    @property
+    def dropped(self) -> int:
+        """Lines that could not be written."""
 
     def write(self, line: bytes) -> None:
-        """Take one line, its end of line included."""
+        """Take one line, or several, with their ends of line."""
 
     def flush(self) -> None:
         """Hand over everything taken so far."""
 
 
 class StreamSink:
-    """Writes each line at once to standard output, in bytes, whole lines in the order of the calls.
+    """Writes lines at once to standard output, in bytes, whole lines in the order of the calls.
 
     ``stream`` None stands for what ``sys.stdout`` is at the time of each write. A closed or broken stream,
     one that would block and a full disk drop the line and count it. The lock is reentrant, because a signal
@@ -43,12 +46,11 @@ class StreamSink:
         return sys.stdout if self._stream is None else self._stream
 
     def write(self, line: bytes) -> None:
-        """Write one line, or count it as dropped."""
+        """Write one line or several, or count those as dropped that are not written to their end."""
         with self._lock:
-            try:
-                self._write(line)
-            except (OSError, ValueError, AttributeError):
-                self.dropped += 1
+            left = self._write(line)
+            if left:
+                self.dropped += max(1, line.count(b"\n", -left))
 
     def flush(self) -> None:
         """Hand over what the stream itself still holds."""
@@ -60,29 +62,33 @@ class StreamSink:
             except (OSError, ValueError, AttributeError):
                 return
 
-    def _write(self, line: bytes) -> None:
-        stream = self.stream
-        if stream is None:
-            raise OSError("the process has no standard output")
-        binary = getattr(stream, "buffer", None)
-        if binary is None:
-            stream.write(line.decode("utf-8", "backslashreplace"))
-            stream.flush()
-            return
-        # The raw file keeps no rest of a failed line that would break the exit of the process later.
-        raw = cast("BinaryIO", getattr(binary, "raw", binary))
-        if raw is not binary:
-            stream.flush()
-        rest = memoryview(b"\n" + line if self._torn else line)
-        while rest:
-            written = raw.write(rest)
-            if not written:
-                raise OSError("standard output takes no more")
-            self._torn = True
-            rest = rest[written:]
-        self._torn = False
-        if raw is binary:
-            raw.flush()
+    def _write(self, lines: bytes) -> int:
+        """Return how many bytes of the end were not written."""
+        rest = memoryview(b"\n" + lines if self._torn else lines)
+        try:
+            stream = self.stream
+            if stream is None:
+                return len(lines)
+            binary = getattr(stream, "buffer", None)
+            if binary is None:
+                stream.write(lines.decode("utf-8", "backslashreplace"))
+                stream.flush()
+                return 0
+            # The raw file keeps no rest of a failed line that would break the exit of the process later.
+            raw = cast("BinaryIO", getattr(binary, "raw", binary))
+            if raw is not binary:
+                stream.flush()
+            while rest:
+                written = raw.write(rest)
+                if not written:
+                    break
+                self._torn = rest[written - 1] != _END_OF_LINE
+                rest = rest[written:]
+            if raw is binary:
+                raw.flush()
+        except (OSError, ValueError, AttributeError):
+            return min(max(1, len(rest)), len(lines))
+        return min(len(rest), len(lines))
 
     def _renew(self) -> None:
         self._lock = threading.RLock()

@@ -46,9 +46,8 @@ _SHORTEST_QUERY_SECRET = 8
 _WORDS_BEFORE = re.compile(r"(?:[A-Za-z]{1,24} ){1,3}\Z")
 _REACH = 48
 
-
-SIGN = re.compile(r"[=:>%,]|--")
-"""Found in every text, in lower case, that a rule of this module changes."""
+SIGNS = ("=", ":", "%3", "--", '",', "',", ">")
+"""One of them is in every text that ``mask_assignments`` changes."""
 
 
 def mask_url_passwords(text: str) -> str:
@@ -90,7 +89,11 @@ def _secrecy(text: str, found: re.Match[str], keys: Keys) -> Secrecy:
         secrecy = max(secrecy, keys.secrecy(key[2:]))  # of user%5Bpin%5D two signs belong to the bracket
     if secrecy is Secrecy.NONE and _is_from_query(found):
         return Secrecy.ALL
-    if secrecy is Secrecy.NONE and text[found.start() - 1 : found.start()] == " ":
+    if (
+        secrecy is Secrecy.NONE
+        and text[found.start() - 1 : found.start()] == " "
+        and keys.may_end_phrase(key)
+    ):
         before = _WORDS_BEFORE.search(text, max(0, found.start() - _REACH), found.start())
         return Secrecy.NONE if before is None else keys.secrecy_of_phrase(before[0], key)
     return secrecy

@@ -76,16 +76,6 @@ COUNTING_FIRST = _table(
 
 HARMLESS_WORDS = frozenset({"passwordless"})
 
-TRIGGERS = tuple(
-    _table(
-        "account auth bearer birth card code connection contrasena cookie cred csc csrf cvc cvv dob fax iban"
-        " identity insurance jwt kennwort key licen maiden mobile msisdn national otp pass phone pin pre pwd"
-        " recovery routing secret security senha sess shared sig social sort ssn tax tel token verification"
-        " wachtwoord xsrf"
-    )
-)
-"""Every name above holds one of these; a text without any of them needs no search for assignments."""
-
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _LONGEST_PHRASE = 3
 _KEEP = 4096
@@ -97,9 +87,11 @@ class Keys:
 
     def __init__(self, extra: Iterable[str] = ()) -> None:
         own = tuple(words for key in extra if (words := _words(key)))
-        self._own = frozenset(own) | {("".join(words),) for words in own}
+        ending_harmless = {phrase for phrase in PHRASES if phrase[-1] in HARMLESS_LAST}
+        self._own = frozenset(own) | {("".join(words),) for words in own} | ending_harmless
         self._known: dict[str, Secrecy] = {}
-        self.triggers = (*TRIGGERS, *sorted({words[0] for words in own}))
+        self._last = frozenset(phrase[-1] for phrase in (*PHRASES, *self._own))
+        self._last_known: dict[str, bool] = {}
 
     def secrecy(self, key: str) -> Secrecy:
         """Return how much of the value under this key is masked."""
@@ -112,13 +104,25 @@ class Keys:
                 self._known[key] = known
         return known
 
+    def may_end_phrase(self, key: str) -> bool:
+        """Tell quickly whether words before this key could make it sensitive."""
+        known = self._last_known.get(key)
+        if known is None:
+            words = _words(key)
+            known = bool(words) and words[-1] in self._last
+            if len(self._last_known) >= _KEEP:
+                self._last_known.clear()
+            if len(key) <= _LONGEST_KEY:
+                self._last_known[key] = known
+        return known
+
     def secrecy_of_phrase(self, before: str, key: str) -> Secrecy:
         """Return the same for a key that text spells as several words: ``card number: 4111``."""
         words = _words(before) + _words(key)
-        if words and words[-1] not in HARMLESS_LAST:
-            for start in range(max(0, len(words) - _LONGEST_PHRASE), len(words) - 1):
-                if words[start:] in PHRASES or words[start:] in self._own:
-                    return Secrecy.ALL
+        for start in range(max(0, len(words) - _LONGEST_PHRASE), len(words) - 1):
+            phrase = words[start:]
+            if phrase in self._own or (phrase in PHRASES and phrase[-1] not in HARMLESS_LAST):
+                return Secrecy.ALL
         return Secrecy.NONE
 
     def _judge(self, key: str) -> Secrecy:

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Final, cast
 from uuid import UUID
 
-from chassis.masking import assignments, numbers, tokens
+from chassis.masking import assignments, look, numbers, tokens
 from chassis.masking.hide import STARS, hide
 from chassis.masking.keys import Keys, Secrecy
 
@@ -26,6 +26,8 @@ MOST_ITEMS: Final = 1_000
 _OVERLAP = 4_096
 _LONGEST_NAME = 64
 _MOST_NAMES = 4_096
+_LONGEST_REMEMBERED = 256
+_MOST_REMEMBERED = 2_048
 _MOST_VALUES = 10_000
 # RFC 5321 without quoted local parts, with internationalised ones (RFC 6531); %40 is @ in a URL.
 _EMAIL = re.compile(r"(?<![\w.%+*\-])(?P<local>[\w.%+\-]++)@(?P<domain>[\w\-]++(?:\.[\w\-]++)++)")
@@ -54,34 +56,24 @@ class Masker:
         self._keys = Keys(sensitive_keys)
         self._mask_ips = mask_ips
         self._harmless: set[str] = set()
-        trigger = rf"{numbers.TRIGGER}|{tokens.TRIGGER}|(?<=@)" + (
-            f"|{numbers.ADDRESS_TRIGGER}" if mask_ips else ""
-        )
-        self._trigger = re.compile(rf"[0-9+@_.:\-](?:{trigger})")
-        self._names = re.compile("|".join(sorted(set(self._keys.triggers))))
+        self._clean: set[str] = set()
 
     def text(self, value: str) -> str:
         """Mask what is secret in a text; text longer than 65,536 characters is cut, with a marker."""
+        if value in self._clean:
+            return value
         if len(value) <= LONGEST_TEXT:
-            return self.all_rules(value) if self.is_suspect(value) else value
+            if self.is_suspect(value):
+                return self._present_rules(value)
+            self._remember((value,), len(value))
+            return value
         masked = self.all_rules(value[: LONGEST_TEXT + _OVERLAP])
         # A secret across the first cut stands whole in the overlap; one across the second is dropped here.
         return f"{masked[: max(0, len(masked) - _OVERLAP)]}... [{len(value) - LONGEST_TEXT} characters cut]"
 
     def is_suspect(self, text: str) -> bool:
         """Tell quickly whether a text may hold anything to mask; False is certain, True is not."""
-        if self._trigger.search(text) is not None or "%40" in text:
-            return True
-        for literal in tokens.LITERALS:
-            if literal in text:
-                return True
-        lower = text.lower()
-        for literal in tokens.LOWER_LITERALS:
-            if literal in lower:
-                return True
-        return assignments.SIGN.search(lower) is not None and (
-            self._names.search(lower) is not None or "://" in text
-        )
+        return not look.is_clean(text, addresses=self._mask_ips)
 
     def all_rules(self, text: str) -> str:
         """Apply every rule, without the quick look of ``is_suspect`` before."""
@@ -93,6 +85,25 @@ class Masker:
         text = numbers.mask_numbers(text)
         return numbers.mask_addresses(text) if self._mask_ips else text
 
+    def _present_rules(self, text: str) -> str:
+        """Return what ``all_rules`` returns, applying those rules alone whose sign is in the text."""
+        letters, run = look.letters_of(text), look.has_run(text)
+        if tokens.PRIVATE_KEY in text:
+            text = tokens.mask_private_keys(text)
+        if "://" in text and "@" in text:
+            text = assignments.mask_url_passwords(text)
+        for sign in assignments.SIGNS:
+            if sign in text:
+                text = assignments.mask_assignments(text, self._keys)
+                break
+        text = tokens.mask_present_tokens(text, letters, run=run)
+        if "@" in text:
+            text = _EMAIL.sub(_email, text)
+        if "%40" in text:
+            text = _ENCODED_EMAIL.sub(_email, text)
+        text = numbers.mask_present_numbers(text, letters, run=run)
+        return numbers.mask_addresses(text) if self._mask_ips else text
+
     def value(self, key: str, value: object) -> object:
         """Mask the value of one field."""
         return self._field(key, value, _Walk())
@@ -102,7 +113,15 @@ class Masker:
         if self._is_clean(event):
             return dict(event)
         walk = _Walk()
-        return {self.text(key): self._field(key, value, walk) for key, value in event.items()}
+        result: dict[str, object] = {}
+        for key, value in event.items():
+            if key not in self._harmless:
+                result[self.text(key)] = self._field(key, value, walk)
+            elif type(value) is str:
+                result[key] = value if value in self._clean else self.text(value)
+            else:
+                result[key] = self._walk(value, walk)
+        return result
 
     def is_sensitive_key(self, key: str) -> bool:
         """Tell whether text under this key is masked whatever it is."""
@@ -110,24 +129,26 @@ class Masker:
 
     def _is_clean(self, event: Mapping[str, object]) -> bool:
         """Tell quickly whether an event of plain values under harmless names holds nothing to mask."""
-        texts = []
-        for key, value in event.items():
-            if key not in self._harmless and not self._learn(key):
-                return False
-            kind = type(value)
-            if kind is str:
-                texts.append(cast("str", value))
-            elif kind is int:
-                if not -_SMALLEST_NUMBER_MASKED < cast("int", value) < _SMALLEST_NUMBER_MASKED:
+        if not self._harmless.issuperset(event):
+            for key in event:
+                if key not in self._harmless and not self._learn(key):
                     return False
-            elif kind is float:
-                if not isfinite(cast("float", value)):
-                    return False
-            elif value is not None and kind is not bool:
-                return False
+        fresh = _new_texts(event.values(), self._clean)
+        if not fresh:
+            return fresh is not None
         # What makes one text suspect makes all together suspect: the look has no negative condition.
-        text = "\n".join(texts)
-        return len(text) <= LONGEST_TEXT and not self.is_suspect(text)
+        text = "\n".join(fresh)
+        if len(text) > LONGEST_TEXT or self.is_suspect(text):
+            return False
+        self._remember(fresh, len(text))
+        return True
+
+    def _remember(self, texts: Iterable[str], length: int) -> None:
+        """Remember texts that are clean, for many come again: a method, a route, a client, a message."""
+        if length <= _LONGEST_REMEMBERED:
+            if len(self._clean) >= _MOST_REMEMBERED:
+                self._clean.clear()
+            self._clean.update(texts)
 
     def _learn(self, key: str) -> bool:
         """Remember a name that is harmless and clean; at most 4096 of them, and no long ones."""
@@ -147,15 +168,20 @@ class Masker:
         return _hide(value)
 
     def _walk(self, value: object, walk: _Walk) -> object:
+        kind = type(value)
+        if kind is str:
+            return self.text(cast("str", value))
         if value is None or value is True or value is False:
             return value
-        if isinstance(value, (float, int)) and not isinstance(value, Enum):
-            return self._number(value)
+        if kind is int or kind is float or (isinstance(value, (float, int)) and not isinstance(value, Enum)):
+            return self._number(cast("float", value))
         if isinstance(value, (Mapping, Sequence, AbstractSet)) and not isinstance(value, _FLAT):
             return self._container(value, walk)
         return self.text(plain(value))
 
     def _number(self, value: float) -> object:
+        if type(value) is int and -_SMALLEST_NUMBER_MASKED < value < _SMALLEST_NUMBER_MASKED:
+            return value
         if isinstance(value, float):
             return float(value) if isfinite(value) else str(float(value))
         number = int(value)
@@ -216,6 +242,25 @@ class Masker:
         return result
 
 
+def _new_texts(values: Iterable[object], known: set[str]) -> list[str] | None:
+    """Return the texts that are not known; None if a value needs more than a look at its text."""
+    new: list[str] = []
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            if value not in known:
+                new.append(cast("str", value))
+        elif kind is int:
+            if not -_SMALLEST_NUMBER_MASKED < cast("int", value) < _SMALLEST_NUMBER_MASKED:
+                return None
+        elif kind is float:
+            if not isfinite(cast("float", value)):
+                return None
+        elif value is not None and kind is not bool:
+            return None
+    return new
+
+
 def plain(value: object) -> str:
     """Return a value as text: its own form for the usual types, else its repr; never raises."""
     try:
@@ -233,6 +278,8 @@ def plain(value: object) -> str:
 
 
 def _hide(value: object) -> str:
+    if type(value) is str:
+        return hide(value)
     if isinstance(value, (Mapping, Sequence, AbstractSet)) and not isinstance(value, (str, bytes, bytearray)):
         return STARS
     return hide(plain(value))

@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 
 from chassis.masking.hide import hide
+from chassis.masking.look import BARE_DIGITS, GROUPED_DIGITS
 
 _SEPARATOR = r"(?:[ .+\-_/\u00a0]|%20)"
 # Digits inside a word (a hash) or behind a decimal point are no card.
@@ -36,14 +37,6 @@ _IPV4 = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z
 _IPV6 = re.compile(
     r"(?<![0-9A-Za-z:.])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{2,39}(?:[0-9]{0,2}(?:\.[0-9]{1,3}){3})?(?![0-9A-Za-z:])"
 )
-
-TRIGGER = (
-    rf"(?<=[0-9])(?:[0-9]{{12}}|[0-9]{{3}}{_SEPARATOR}[0-9]{{4}}|[0-9]{{2}}-[0-9]{{2}}-[0-9]{{4}}"
-    r"|[0-9]{2}[)\-. ]{1,2}[0-9]{3}[\-. ][0-9]{4}|[0-9](?<=[A-Za-z]{2}[0-9]{2})[ \-]?[0-9A-Za-z]{4})"
-    r"|(?<=\+) ?[1-9]"
-)
-"""Follows one character in ``[0-9+]`` in every text that ``mask_numbers`` changes."""
-ADDRESS_TRIGGER = r"(?<=[0-9])\.[0-9]{1,3}\.|(?<=:)[0-9A-Fa-f]{0,4}:"
 
 # First and last prefix of a range, then the lengths in use. Sorted; prefixes are compared on six digits.
 _SCHEMES: tuple[tuple[int, int, frozenset[int]], ...] = tuple(
@@ -74,6 +67,8 @@ _SCHEMES: tuple[tuple[int, int, frozenset[int]], ...] = tuple(
         (81, 82, (16,)),  # RuPay
     )
 )
+# Luhn: twice the digit, its own digits added.
+_DOUBLED = {digit: sum(divmod(2 * int(digit), 10)) for digit in "0123456789"}
 _STARTS = [low for low, _, _ in _SCHEMES]
 
 # The IBAN registry, SWIFT, release 99: length by country.
@@ -102,9 +97,7 @@ def is_card(digits: str) -> bool:
     row = bisect_right(_STARTS, prefix) - 1
     if row < 0 or prefix > _SCHEMES[row][1] or len(digits) not in _SCHEMES[row][2]:
         return False
-    odd = sum(map(int, digits[-1::-2]))
-    even = sum(sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
-    return (odd + even) % 10 == 0
+    return (sum(map(int, digits[-1::-2])) + sum(map(_DOUBLED.__getitem__, digits[-2::-2]))) % 10 == 0
 
 
 def is_iban(compact: str) -> bool:
@@ -125,6 +118,22 @@ def mask_numbers(text: str) -> str:
     text = _SSN.sub(lambda found: hide(found[0]), text)
     text = _INTERNATIONAL.sub(_phone, text)
     return _NORTH_AMERICAN.sub(lambda found: hide(found[0]), text)
+
+
+def mask_present_numbers(text: str, letters: str, *, run: bool) -> str:
+    """Do the same with the rules whose sign is there; ``letters`` and ``run`` are those of the quick look."""
+    if run:
+        text = _mask_ibans(text)
+    grouped = GROUPED_DIGITS in letters
+    if grouped or "00_0000" in letters or "00+0000" in letters or "00%000000" in letters:
+        text = _GROUPED_CARD.sub(_card, text)
+    if BARE_DIGITS in letters:
+        text = _BARE_CARD.sub(_card, text)
+    if grouped:
+        text = _SSN.sub(lambda found: hide(found[0]), text)
+    if "+" in text:
+        text = _INTERNATIONAL.sub(_phone, text)
+    return _NORTH_AMERICAN.sub(lambda found: hide(found[0]), text) if grouped else text
 
 
 def mask_addresses(text: str) -> str:

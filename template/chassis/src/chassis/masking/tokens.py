@@ -6,7 +6,7 @@ from binascii import Error as Base64Error
 
 from chassis.masking.hide import STARS, hide
 
-# What a token begins with, and what follows. The prefix ends in one of ``-_.``: TRIGGER relies on it.
+# What a token begins with, and what follows: together at least 13 of ``[\w.-]``, or the quick look knows it.
 _MARKED: tuple[tuple[str, str], ...] = (
     (r"gh[pousr]_", r"[0-9A-Za-z]{20,}+"),  # GitHub
     (r"github_pat_", r"\w{20,}+"),  # GitHub
@@ -49,22 +49,18 @@ _MARKED: tuple[tuple[str, str], ...] = (
     (r"figd_", r"[\w\-]{20,}+"),  # Figma
     (r"AGE-SECRET-KEY-", r"[0-9A-Z]{20,}+"),  # age
 )
-# Prefixes that end in a letter or digit: (prefix, what follows, literals to look for).
-_PLAIN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (r"A(?:KIA|SIA)", r"[0-9A-Z]{16}\b", ("AKIA", "ASIA")),  # AWS access key id
-    (r"AIza", r"[\w\-]{30,}+", ("AIza",)),  # Google API key
-    (r"(?:AC|SK)", r"[0-9a-f]{32}\b", ("AC", "SK")),  # Twilio
-    (r"dapi", r"[0-9a-f]{32}(?:-[0-9])?\b", ("dapi",)),  # Databricks
-    (r"ATATT3", r"[\w\-=]{20,}+", ("ATATT3",)),  # Atlassian
-    (r"LS0tLS1CRUdJTi", r"[0-9A-Za-z+/=]{16,}+", ("LS0tLS1CRUdJTi",)),  # "-----BEGIN" in base64
-    (r"eyJ", r"[\w\-]{6,2000}+\.[\w\-]{4,}+(?:\.[\w\-]*+){0,3}", ("eyJ",)),  # JWT and JWE (RFC 7519, 7516)
+# Prefixes that end in a letter or digit: (prefix, what follows).
+_PLAIN: tuple[tuple[str, str], ...] = (
+    (r"A(?:KIA|SIA)", r"[0-9A-Z]{16}\b"),  # AWS access key id
+    (r"AIza", r"[\w\-]{30,}+"),  # Google API key
+    (r"(?:AC|SK)", r"[0-9a-f]{32}\b"),  # Twilio
+    (r"dapi", r"[0-9a-f]{32}(?:-[0-9])?\b"),  # Databricks
+    (r"ATATT3", r"[\w\-=]{20,}+"),  # Atlassian
+    (r"LS0tLS1CRUdJTi", r"[0-9A-Za-z+/=]{16,}+"),  # "-----BEGIN" in base64
+    (r"eyJ", r"[\w\-]{6,2000}+\.[\w\-]{4,}+(?:\.[\w\-]*+){0,3}"),  # JWT and JWE (RFC 7519, 7516)
 )
 _TOKEN = re.compile(
-    "(?<![0-9A-Za-z])(?:"
-    + "|".join(prefix + rest for prefix, rest in _MARKED)
-    + "|"
-    + "|".join(prefix + rest for prefix, rest, _ in _PLAIN)
-    + ")",
+    "(?<![0-9A-Za-z])(?:" + "|".join(prefix + rest for prefix, rest in (*_MARKED, *_PLAIN)) + ")",
     re.ASCII,
 )
 _NEEDS_DIGIT = ("sk-", "pypi-", "key-", "secret_")
@@ -84,17 +80,8 @@ _PEM = re.compile(r"-----BEGIN [0-9A-Z ]{0,40}?PRIVATE KEY[A-Z ]{0,10}-----")
 _PEM_END = re.compile(r"-----END [0-9A-Z ]{1,60}-----")
 _LONG_BEARER = 20
 
-TRIGGER = "|".join(f"(?<={prefix})" for prefix, _ in _MARKED) + "|(?<=-)----BEGIN "
-"""Follows one character in ``[-_.]`` in the texts that ``mask_tokens`` changes, if no literal does."""
-LITERALS = (*(literal for _, _, literals in _PLAIN for literal in literals), ":AA")
-LOWER_LITERALS = (
-    "bearer",
-    "basic",
-    "hooks.slack.com/",
-    "discord.com/api",
-    "discordapp.com/api",
-    "api.telegram.org/",
-)
+PRIVATE_KEY = "-----BEGIN "
+"""In every text that ``mask_private_keys`` changes."""
 
 
 def mask_private_keys(text: str) -> str:
@@ -120,6 +107,21 @@ def mask_tokens(text: str) -> str:
     text = _WEBHOOK.sub(lambda found: found[1] + hide(found[2]), text)
     text = _TELEGRAM.sub(lambda found: hide(found[0]), text)
     return _TOKEN.sub(_token, text)
+
+
+def mask_present_tokens(text: str, letters: str, *, run: bool) -> str:
+    """Do the same with the rules whose sign is there; ``letters`` and ``run`` are those of the quick look."""
+    if "bearer" in letters:
+        text = _BEARER.sub(_bearer, text)
+    if "basic" in letters:
+        text = _BASIC.sub(_basic, text)
+    if "discord" in letters or "hooks slack com " in letters or "api telegram org " in letters:
+        text = _WEBHOOK.sub(lambda found: found[1] + hide(found[2]), text)
+    if ":AA" in text:
+        text = _TELEGRAM.sub(lambda found: hide(found[0]), text)
+    if run or "whsec_" in letters or "glc_" in letters or "sntry" in letters:
+        text = _TOKEN.sub(_token, text)
+    return text
 
 
 def _token(found: re.Match[str]) -> str:

@@ -1,0 +1,103 @@
+"""What a process has imported once a service is built: nothing that it does not use."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+NOT_NEEDED = frozenset(
+    {
+        "alembic",
+        "asyncpg",
+        "attr",
+        "azure",
+        "boto3",
+        "colorama",
+        "google",
+        "grpc",
+        "httpcore2",
+        "httpx2",
+        "jinja2",
+        "opentelemetry.exporter",
+        "opentelemetry.sdk",
+        "prometheus_client",
+        "psutil",
+        "pygments",
+        "pytest",
+        "requests",
+        "rich",
+        "sqlalchemy",
+        "typer",
+        "yaml",
+        "chassis.bundles.database",
+        "chassis.cli",
+        "chassis.http_client.client",
+        "chassis.settings.dotenv_file",
+        "chassis.testing",
+        "chassis.tracing.pipeline",
+    }
+)
+"""Each is imported by the function that needs it: a bundle, an exporter, a client, a scrape, a file to read."""
+
+
+def modules_after(program: str, directory: Path) -> list[str]:
+    """Return the modules that a fresh process has in memory after a program."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{textwrap.dedent(program)}\nimport json, sys\nprint(json.dumps(list(sys.modules)))",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=directory,
+        env={},
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def found(modules: list[str]) -> list[str]:
+    return sorted(
+        name for name in NOT_NEEDED if any(one == name or one.startswith(f"{name}.") for one in modules)
+    )
+
+
+def test_a_service_with_default_settings_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    program = """
+        import chassis.server
+        from chassis.app import create_app
+        from chassis.service_settings import ServiceSettings
+        from chassis.settings import load
+
+        create_app(load(ServiceSettings, environ={"LOG_FORMAT": "json"}))
+    """
+    assert found(modules_after(program, tmp_path)) == []
+
+
+def test_a_settings_file_brings_its_parser_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "service.yaml").write_text("service:\n  name: orders\n")
+    program = """
+        from chassis.service_settings import ServiceSettings
+        from chassis.settings import load
+
+        assert load(ServiceSettings, environ={}).service.name == "orders"
+    """
+    assert found(modules_after(program, tmp_path)) == ["yaml"]
+
+
+@pytest.mark.parametrize("first", ["chassis.structured", "rich"])
+def test_rich_works_although_structlog_was_imported_without_it(tmp_path: Path, first: str) -> None:
+    program = f"""
+        import {first}
+        from chassis.structured import structlog
+        from rich.console import Console
+
+        assert structlog.get_logger() and Console()
+    """
+    assert "rich.console" in modules_after(program, tmp_path)
