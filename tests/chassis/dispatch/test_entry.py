@@ -12,6 +12,7 @@ import pytest
 import starlette
 from fastapi import APIRouter, FastAPI
 from fastapi import routing as fastapi_routing
+from log_capture import capture_logs
 from routed import everything
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.routing import Route
@@ -179,3 +180,26 @@ async def test_a_websocket_and_a_lifespan_are_the_framework_s() -> None:
     for kind in ("websocket", "lifespan"):
         await entry({"type": kind}, None, None)
     assert kinds == ["websocket", "lifespan"]
+
+
+async def test_a_route_that_cannot_be_compiled_leaves_all_to_the_framework(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = FastAPI()
+    asked: list[str] = []
+    entry: Any = compiled(app)
+
+    async def own(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["path"])
+
+    def broken(app: object) -> None:
+        raise LookupError("broken")
+
+    entry._own = own
+    app.get("/a")(lambda: None)
+    monkeypatch.setattr("chassis.dispatch.table.compile_endpoint", broken)
+    with capture_logs() as logs:
+        for _ in range(2):
+            await entry({"type": "http", "method": "GET", "path": "/a"}, None, None)
+    assert asked == ["/a", "/a"]
+    assert [event["log_level"] for event in logs] == ["warning"]

@@ -11,15 +11,17 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from chassis.app import Service, create_app
+from chassis.dispatch.dispatcher import Dispatcher
 from chassis.middleware import Inside, RequestLayer
 from chassis.ratelimit import RateLimitSettings
 from chassis.service_settings import ServiceSettings
 
 
-def service() -> Service:
-    app = create_app(ServiceSettings(rate_limiting=RateLimitSettings(enabled=False)))
+def service(*, fast_path: bool = True) -> Service:
+    app = create_app(ServiceSettings(rate_limiting=RateLimitSettings(enabled=False), fast_path=fast_path))
 
     @app.get("/items/{item_id}")
     async def item(item_id: int) -> int:
@@ -65,6 +67,37 @@ def test_an_unknown_version_keeps_its_layers_and_it_is_said_once(
     assert not is_inside(app)
     assert len(reasons(logs)) == 1
     assert version in str(reasons(logs))
+
+
+@pytest.fixture
+def dispatched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths that reach compiled routes."""
+    paths: list[str] = []
+    usual = Dispatcher.__call__
+
+    def noting(self: Dispatcher, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        paths.append(scope["path"])
+        return usual(self, scope, receive, send)
+
+    monkeypatch.setattr(Dispatcher, "__call__", noting)
+    return paths
+
+
+def test_one_setting_leaves_everything_to_the_framework(
+    logs: list[dict[str, object]], dispatched: list[str]
+) -> None:
+    app = service(fast_path=False)
+    assert TestClient(app).get("/items/7").text == "7"
+    assert not is_inside(app)
+    assert reasons(logs) == ["FAST_PATH is false"]
+    assert dispatched == []
+
+
+def test_routes_are_compiled_behind_middleware_of_the_application_too(dispatched: list[str]) -> None:
+    app = service()
+    app.add_middleware(GZipMiddleware)
+    assert TestClient(app).get("/items/7").text == "7"
+    assert dispatched == ["/items/7"]
 
 
 def test_middleware_of_the_application_is_passed(logs: list[dict[str, object]]) -> None:

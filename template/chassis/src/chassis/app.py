@@ -23,6 +23,7 @@ from chassis.middleware import (
     Inside,
     RequestLayer,
     crash_handler,
+    enter,
     mapped_handler,
     problem_handlers,
     redirect_slashes,
@@ -103,15 +104,18 @@ class Service(FastAPI):
         Requests go past those layers if the layer can take their place: decision 0007.
         """
         stack = super().build_middleware_stack()
-        reason = why_not(self, stack)
+        fast_path = self.environment.settings.fast_path
+        entry = compiled(self) if fast_path else self.router.middleware_stack
+        reason = why_not(self, stack) if fast_path else "FAST_PATH is false"
         if reason is not None:
             log.info("requests pass the framework's own layers, which takes longer", reason=reason)
+            enter(self, stack, entry)
         return RequestLayer(
             stack,
             self.environment.collaborators(),
             limits=Limits(self.environment.settings.rate_limiting, self.routes),
             routes=self.routes,
-            inside=Inside(self, super().build_middleware_stack, compiled(self)) if reason is None else None,
+            inside=Inside(self, super().build_middleware_stack, entry) if reason is None else None,
         )
 
     @override

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol, TypedDict, TypeVar, Unpack, cast, ru
 from starlette.routing import BaseRoute
 
 from chassis.health import Health
-from chassis.http_client import HttpClient
 from chassis.lifecycle import Lifecycle
+from chassis.logging import dropped_lines
 from chassis.metrics import Metrics
 from chassis.middleware import Collaborators
 from chassis.ratelimit import FailOpen, MemoryRateLimiter, RateLimiter
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from httpx2 import Auth
 
     from chassis.errors import ServiceError
+    from chassis.http_client import HttpClient
 
 __all__ = ["Bundle", "BundleOrderError", "Environment", "in_dependency_order"]
 
@@ -102,7 +103,12 @@ class Environment:
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
         identity = settings.service
-        self.metrics = Metrics(settings.metrics, service=identity.name, version=identity.version)
+        self.metrics = Metrics(
+            settings.metrics,
+            service=identity.name,
+            version=identity.version,
+            dropped_lines=dropped_lines,
+        )
         self.tracing = Tracing(
             settings.tracing,
             service=identity.name,
@@ -141,8 +147,10 @@ class Environment:
         """Answer exceptions of a kind as the ``ServiceError`` that ``to_error`` makes of them."""
         self.error_mappings[kind] = to_error
 
-    def http(self, target: str, base_url: str = "", **options: Unpack[HttpClientOptions]) -> HttpClient:
+    def http(self, target: str, base_url: str = "", **options: Unpack[HttpClientOptions]) -> "HttpClient":
         """Return a client for one upstream, closed with the service; metrics and logs call it ``target``."""
+        from chassis.http_client import HttpClient
+
         client = HttpClient(
             self.settings.http_client, target=target, base_url=base_url, metrics=self.metrics, **options
         )

@@ -5,9 +5,8 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["ServiceNotFoundError", "ServiceReference", "find_service", "load_object"]
 
@@ -16,8 +15,7 @@ class ServiceNotFoundError(Exception):
     """No service can be told, or a part of it cannot be imported. The message says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceReference:
+class ServiceReference(NamedTuple):
     """A service by the convention of its layout; ``root`` is the directory of its ``pyproject.toml``."""
 
     package: str

@@ -8,6 +8,7 @@ from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.dispatch.table import LONGEST_PATH, RouteTable
+from chassis.structured import structlog
 
 __all__ = ["Dispatcher"]
 
@@ -33,7 +34,7 @@ class Dispatcher:
             return self._own(scope, receive, send)
         table = self._table
         if table is None or table.is_stale():
-            table = self._table = RouteTable(self._router)
+            table = self._table = self._compile()
         path: str = scope["path"] if not scope.get("root_path") else get_route_path(scope)
         found = table.by_method.get(scope["method"])
         # The end of a pattern, "$", is also before a line feed, which a dict does not know.
@@ -60,3 +61,12 @@ class Dispatcher:
             scope["fastapi"] = entry.included.copy()
         app = owner.app
         return (entry.compiled if app is entry.app else app)(scope, receive, send)
+
+    def _compile(self) -> RouteTable:
+        """Return the table of the routes as they are now; an empty one, which finds nothing, if that fails."""
+        try:
+            return RouteTable(self._router)
+        except Exception as error:
+            log = structlog.get_logger("chassis.dispatch")
+            log.warning("routes could not be compiled; the framework serves them", exc_info=error)
+            return RouteTable(APIRouter())

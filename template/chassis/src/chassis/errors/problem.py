@@ -18,7 +18,7 @@ PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 class Problem(BaseModel):
     """The body of every error response. Extension members are further keys of the same object."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     type: str = Field(
         default="about:blank",

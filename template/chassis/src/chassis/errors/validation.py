@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, get_args
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import core_schema
 
 from chassis.errors.text import safe_text
@@ -19,6 +19,8 @@ _SHORTEST_VALUE: Final = 3  # to take out a shorter one would eat the prose
 
 class FieldError(BaseModel):
     """One field of a request that is wrong. It never repeats the value that was sent."""
+
+    model_config = ConfigDict(defer_build=True)
 
     location: str = Field(description="Part of the request: body, query, path, header or cookie.")
     pointer: str = Field(

@@ -1,8 +1,8 @@
 """One question about the service's health, and the result of asking it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 __all__ = ["CheckResult", "Degraded", "HealthCheck", "ProbeFunction", "Status"]
 
@@ -29,8 +29,7 @@ class Degraded(Exception):  # noqa: N818 - a probe raises it as its verdict; it 
     """Raised by a probe whose subject works, but worse than it should."""
 
 
-@dataclass(frozen=True, slots=True)
-class HealthCheck:
+class HealthCheck(NamedTuple):
     """One question about the service's health.
 
     ``probe`` returns (a text for people, or nothing) if all is well, and raises ``Degraded`` or any other
@@ -50,8 +49,7 @@ class HealthCheck:
     cache: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(NamedTuple):
     """What one run of a check found. The detail is masked: it may be shown."""
 
     name: str

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.routing import Route
 
@@ -17,8 +17,7 @@ from chassis.lifecycle import Lifecycle, State
 __all__ = ["Health", "HealthReport", "Readiness"]
 
 
-@dataclass(frozen=True, slots=True)
-class HealthReport:
+class HealthReport(NamedTuple):
     """The results of all checks at one time."""
 
     status: Status
@@ -30,8 +29,7 @@ class HealthReport:
         return [check.name for check in self.checks if check.critical and check.status is Status.UNHEALTHY]
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
+class Readiness(NamedTuple):
     """Whether the service should get requests, and why not."""
 
     ready: bool

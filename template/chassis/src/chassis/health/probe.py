@@ -6,14 +6,12 @@ import inspect
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
-
-import structlog
+from typing import Any, NamedTuple
 
 from chassis.health.check import CheckResult, Degraded, HealthCheck, ProbeFunction, Status
 from chassis.health.settings import HealthSettings
 from chassis.masking import mask_text
+from chassis.structured import structlog
 
 __all__ = ["Probe"]
 
@@ -22,8 +20,7 @@ log = structlog.get_logger("chassis.health")
 _LONGEST_DETAIL = 300
 
 
-@dataclass(frozen=True, slots=True)
-class _Raised:
+class _Raised(NamedTuple):
     error: Exception
 
 

@@ -1,7 +1,6 @@
 """The health endpoints. They are never cached and answer GET and HEAD."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import orjson
@@ -80,8 +79,8 @@ def operator_routes(health: "Health") -> list[Route]:
                 "checks": [_check(result, now) for result in report.checks],
                 "memory": None
                 if memory is None
-                else {**asdict(memory), "used_percent": round(memory.used_percent, 1)},
-                "disk": None if disk is None else asdict(disk),
+                else {**memory._asdict(), "used_percent": round(memory.used_percent, 1)},
+                "disk": None if disk is None else disk._asdict(),
             },
             failed=report.status is Status.UNHEALTHY,
         )

@@ -1,8 +1,8 @@
 """The built-in checks: memory and disk. Neither is critical, they degrade the service."""
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from chassis.health.check import Degraded, HealthCheck
 from chassis.health.settings import HealthSettings
@@ -12,8 +12,7 @@ __all__ = ["Disk", "Memory", "System", "container_memory"]
 _MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(NamedTuple):
     """Memory in use, without what the kernel would give back, and the limit."""
 
     used_bytes: int
@@ -27,8 +26,7 @@ class Memory:
         return 100 * self.used_bytes / self.limit_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Disk:
+class Disk(NamedTuple):
     """Space on the file system of a path."""
 
     path: str

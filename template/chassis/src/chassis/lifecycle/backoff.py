@@ -1,12 +1,11 @@
 """How long to wait before the next attempt."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Backoff"]
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(NamedTuple):
     """Exponential back-off with equal jitter: half of each wait is fixed, half is random.
 
     The fixed half keeps a failing task from spinning, the random half keeps replicas from retrying together.

@@ -6,15 +6,13 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from typing import Literal, TypeVar
-
-import structlog
+from typing import Literal, NamedTuple, TypeVar
 
 from chassis.lifecycle.backoff import Backoff
 from chassis.lifecycle.resource import Resource
 from chassis.lifecycle.settings import LifecycleSettings
 from chassis.lifecycle.supervision import FailureCallback, Supervisor, TaskFunction
+from chassis.structured import structlog
 
 __all__ = ["Lifecycle", "StartupError", "State"]
 
@@ -32,8 +30,7 @@ class StartupError(RuntimeError):
     """A part of the service did not start; the message names it, the cause is what it raised."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     name: str
     start: Step | None = None
     close: Step | None = None

@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar, cast
 
-import structlog
-
 from chassis.errors import Unavailable
 from chassis.lifecycle.backoff import Backoff
+from chassis.structured import structlog
 
 __all__ = ["Resource"]
 

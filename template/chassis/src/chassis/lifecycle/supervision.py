@@ -6,9 +6,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-import structlog
-
 from chassis.lifecycle.backoff import Backoff
+from chassis.structured import structlog
 
 __all__ = ["FailureCallback", "Supervisor", "TaskFunction"]
 

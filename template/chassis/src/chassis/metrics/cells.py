@@ -74,27 +74,22 @@ class Values:
 class Buckets:
     """One series of a histogram. Changed by one thread, that of the event loop; read by any."""
 
-    __slots__ = ("_bounds", "_count", "_keys", "_sum", "counts", "exemplars", "sum")
+    __slots__ = ("_count", "_keys", "_sum", "bounds", "counts", "latest", "sum")
 
     def __init__(self, name: str, bounds: Sequence[float], labels: Mapping[str, str]) -> None:
-        self._bounds = tuple(bounds)
+        self.bounds = tuple(bounds)
         self._keys = [series(f"{name}_bucket", {**labels, "le": le}) for le in edges(bounds)]
         self._count = series(f"{name}_count", labels)
         self._sum = series(f"{name}_sum", labels)
         self.counts = [0] * len(self._keys)
         self.sum = 0.0
-        self.exemplars: dict[str, Exemplar] = {}
+        self.latest: dict[int, tuple[str, float, float]] = {}
+        """Of a bucket, by its index, the last traced value: the trace, the value, seconds since the epoch."""
 
-    def observe(self, value: float) -> int:
-        """Count a value and return the index of its bucket."""
-        index = bisect_left(self._bounds, value)
-        self.counts[index] += 1
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
-        return index
-
-    def remember(self, index: int, exemplar: Exemplar) -> None:
-        """Keep an exemplar as the last one of a bucket."""
-        self.exemplars[self._keys[index]] = exemplar
 
     def add_to(self, family: Family) -> None:
         """Add the series to its family: cumulative buckets, count, sum."""
@@ -102,7 +97,8 @@ class Buckets:
         family.samples.update(zip(self._keys, totals, strict=True))
         family.samples[self._count] = totals[-1]
         family.samples[self._sum] = self.sum
-        family.exemplars.update(self.exemplars)
+        for index, (trace, value, at) in list(self.latest.items()):
+            family.exemplars[self._keys[index]] = Exemplar(f'trace_id="{trace}"', value, at)
 
 
 def edges(bounds: Sequence[float]) -> list[str]:

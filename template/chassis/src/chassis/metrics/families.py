@@ -33,7 +33,7 @@ class Exemplar(NamedTuple):
     timestamp: float
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class Family:
     """One metric with its series. `name` is the OpenMetrics name: that of a counter lacks `_total`."""
 

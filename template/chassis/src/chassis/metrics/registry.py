@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
-import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -14,6 +13,7 @@ from typing_extensions import override
 
 from chassis.metrics.exposition import OPENMETRICS, expose
 from chassis.metrics.families import Aggregation, Exemplar, Family, rendered_labels, series
+from chassis.structured import structlog
 
 _logger = structlog.get_logger("chassis.metrics")
 

@@ -5,10 +5,11 @@ status) ends at a cell; `Metrics.render` reads the cells (prometheus-client's `l
 `labels().observe()` cost 5 us, this 0.5).
 """
 
-import time
+from bisect import bisect_left
+from time import time
 
 from chassis.metrics.cells import OVERFLOW, Buckets, edges
-from chassis.metrics.families import Exemplar, Family, series
+from chassis.metrics.families import Family, series
 
 UNMATCHED = "unmatched"
 """The `route` of every request that no route matched, so that a scan over random paths makes one series."""
@@ -48,11 +49,18 @@ class RequestMetrics:
         self, method: str, route: str, status: int, seconds: float, trace_id: str | None = None
     ) -> None:
         """Count a request that ended. `route` is a template or `UNMATCHED`, `trace_id` a sampled trace's."""
-        cell = self._cells.get((method, route, status)) or self._cell(method, route, status)
+        try:
+            cell = self._cells[method, route, status]
+        except KeyError:
+            cell = self._cell(method, route, status)
         cell.count += 1
-        index = cell.buckets.observe(seconds)
+        # Not by `observe`: the call is 500 of 3,500 instructions.
+        buckets = cell.buckets
+        index = bisect_left(buckets.bounds, seconds)
+        buckets.counts[index] += 1
+        buckets.sum += seconds
         if trace_id is not None:
-            cell.buckets.remember(index, Exemplar(f'trace_id="{trace_id}"', seconds, time.time()))
+            buckets.latest[index] = trace_id, seconds, time()
         self.in_progress -= 1
 
     def route_label(self, route: str) -> str:

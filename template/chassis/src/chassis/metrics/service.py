@@ -8,8 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-import structlog
-
 from chassis.metrics.directory import prepare, worker_directory
 from chassis.metrics.exchange import Exchange
 from chassis.metrics.exposition import expose
@@ -17,6 +15,7 @@ from chassis.metrics.families import Aggregation, Family
 from chassis.metrics.requests import RequestMetrics
 from chassis.metrics.settings import MetricsSettings
 from chassis.metrics.standard import RESERVED, StandardMetrics
+from chassis.structured import structlog
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
@@ -38,13 +37,22 @@ class Metrics:
 
     `start` and `close` belong to the life of the process; `requests` and the named methods record; `render`
     answers a scrape. A full disk or another worker's trouble raises nothing: it is logged, and the answer is
-    then this worker's alone.
+    then this worker's alone. ``dropped_lines`` tells how many log lines the process has lost so far.
     """
 
-    def __init__(self, settings: MetricsSettings, *, service: str, version: str) -> None:
+    def __init__(
+        self,
+        settings: MetricsSettings,
+        *,
+        service: str,
+        version: str,
+        dropped_lines: Callable[[], int] = int,
+    ) -> None:
         self.enabled = settings.enabled
         self.requests = RequestMetrics(bounds=settings.buckets, max_routes=settings.max_routes)
-        self._standard = StandardMetrics(settings, service=service, version=version)
+        self._standard = StandardMetrics(
+            settings, service=service, version=version, dropped_lines=dropped_lines
+        )
         self._settings = settings
         self._service = service
         self._registry: ServiceRegistry | None = None

@@ -1,6 +1,7 @@
 """What every service exports, beside its requests: errors, health, build, event loop, process and disk."""
 
 import platform
+from collections.abc import Callable
 
 from chassis import release
 from chassis.metrics.cells import Buckets, Values, edges
@@ -10,6 +11,7 @@ from chassis.metrics.settings import MetricsSettings
 
 _LAG = "service_event_loop_lag_seconds"
 _LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_LINES_DROPPED = "service_log_lines_dropped_total"
 _RELEASED = "service_chassis_released_timestamp_seconds"
 
 RESERVED = (
@@ -20,6 +22,7 @@ RESERVED = (
     "service_rate_limited_total",
     "service_background_task_failures_total",
     "service_spans_dropped_total",
+    _LINES_DROPPED,
     "service_health_status",
     "service_circuit_breaker_state",
     "service_build_info",
@@ -33,7 +36,9 @@ RESERVED = (
 class StandardMetrics:
     """The values of one application that are the same in all services."""
 
-    def __init__(self, settings: MetricsSettings, *, service: str, version: str) -> None:
+    def __init__(
+        self, settings: MetricsSettings, *, service: str, version: str, dropped_lines: Callable[[], int]
+    ) -> None:
         self.errors = Values(
             "service_errors_total",
             "counter",
@@ -71,6 +76,7 @@ class StandardMetrics:
         )
         self.lag = Buckets(_LAG, _LAG_BOUNDS, {})
         self._process = ProcessMetrics(settings.disk_path)
+        self._dropped_lines = dropped_lines
         self._service = service
         self._version = version
 
@@ -86,11 +92,20 @@ class StandardMetrics:
         )
         return [
             *(value.family() for value in values),
+            self._lines_dropped(),
             self._build(),
             _released(),
             self._event_loop(),
             *self._process.families(),
         ]
+
+    def _lines_dropped(self) -> Family:
+        return Family(
+            name=_LINES_DROPPED.removesuffix("_total"),
+            type="counter",
+            help="Log lines that could not be written.",
+            samples={_LINES_DROPPED: self._dropped_lines()},
+        )
 
     def _event_loop(self) -> Family:
         family = Family(

@@ -11,7 +11,7 @@
 - ``problems``: every error as an RFC 9457 problem
 """
 
-from chassis.middleware.framework import Inside, why_not
+from chassis.middleware.framework import Inside, enter, why_not
 from chassis.middleware.layer import Collaborators, RequestLayer
 from chassis.middleware.problems import crash_handler, mapped_handler, problem_handlers, problem_response
 from chassis.middleware.slashes import redirect_slashes
@@ -21,6 +21,7 @@ __all__ = [
     "Inside",
     "RequestLayer",
     "crash_handler",
+    "enter",
     "mapped_handler",
     "problem_handlers",
     "problem_response",

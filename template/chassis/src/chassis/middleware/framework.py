@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Inside", "has_files", "why_not"]
+__all__ = ["Inside", "enter", "has_files", "why_not"]
 
 # Read, and compared with bare FastAPI by test_differential.py. Another minor version may have moved into a
 # layer what every request needs.
@@ -54,6 +54,13 @@ def why_not(app: FastAPI, stack: ASGIApp) -> str | None:
             return f"the framework has no {name}"
         added.remove(name)
     return f"the application adds {', '.join(added)}" if added else None
+
+
+def enter(app: FastAPI, stack: ASGIApp, entry: ASGIApp) -> None:
+    """Let requests that have passed the layers of ``stack`` enter ``app`` there instead of at its router."""
+    layers = _layers(app, stack)
+    if layers and entry != app.router.middleware_stack:
+        layers[-1].app = entry
 
 
 class Inside:

@@ -1,8 +1,8 @@
 """One file a variable, in one directory: how Docker and Kubernetes hand secrets to a process."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from typing_extensions import override
 
@@ -13,8 +13,7 @@ __all__ = ["SecretFiles"]
 LARGEST_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class SecretFiles:
+class SecretFiles(NamedTuple):
     """The files of a directory, by their name. A file is read when it is asked for: strangers stay closed.
 
     Hidden entries and directories are left out: Kubernetes keeps its versions of a volume in such.

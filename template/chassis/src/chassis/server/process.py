@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Callable
 
-import structlog
-
 from chassis.logging import configure_logging, flush_logs
 from chassis.metrics import shared_directory
 from chassis.server.exits import FAILED
@@ -12,6 +10,7 @@ from chassis.server.signals import Stop
 from chassis.server.sockets import CannotListenError, Sockets, open_sockets
 from chassis.server.worker import Worker
 from chassis.service_settings import ServiceSettings
+from chassis.structured import structlog
 
 __all__ = ["run"]
 

@@ -15,14 +15,13 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Final
 
-import structlog
-
 from chassis.lifecycle import Backoff
 from chassis.server import exits
 from chassis.server.signals import Stop
 from chassis.server.sockets import Sockets
 from chassis.server.worker import Worker
 from chassis.service_settings import ServiceSettings
+from chassis.structured import structlog
 
 __all__ = ["Supervisor"]
 

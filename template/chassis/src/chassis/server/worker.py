@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-import structlog
 from uvicorn.importer import ImportFromStringError
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -19,6 +18,7 @@ from chassis.server.signals import Stop
 from chassis.server.sockets import Sockets, cannot_listen
 from chassis.service_settings import ServiceSettings
 from chassis.settings import SettingsError
+from chassis.structured import structlog
 
 __all__ = ["Worker"]
 

@@ -6,7 +6,6 @@ A leaf is a field that holds a value and no group: ``rate_limiting.requests``. I
 
 import typing
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
@@ -22,13 +21,13 @@ __all__ = ["Catalog", "GroupField", "Leaf", "Path"]
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
 class Leaf:
     """One value of the settings and the names it goes by."""
 
-    path: Path
-    variable: str
-    field: FieldInfo
+    def __init__(self, path: Path, variable: str, field: FieldInfo) -> None:
+        self.path: typing.Final = path
+        self.variable: typing.Final = variable
+        self.field: typing.Final = field
 
     @property
     def dotted(self) -> str:
@@ -59,14 +58,14 @@ class Leaf:
         )
 
 
-@dataclass(frozen=True, eq=False)
 class GroupField:
     """A field that holds a group."""
 
-    path: Path
-    kind: type[Group]
-    field: FieldInfo
-    prefix: str
+    def __init__(self, path: Path, kind: type[Group], field: FieldInfo, prefix: str) -> None:
+        self.path: typing.Final = path
+        self.kind: typing.Final = kind
+        self.field: typing.Final = field
+        self.prefix: typing.Final = prefix
 
     @property
     def expected(self) -> bool:

@@ -1,18 +1,19 @@
 """The sources, each read into a layer: the leaves it sets, where exactly, and what is odd about it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chassis.secrets import SecretFiles, SecretSource, SecretSourceError, remote_source
 from chassis.settings.catalog import Catalog, Leaf, Path
 from chassis.settings.disclosure import masked_urls
-from chassis.settings.dotenv_file import Line, read_dotenv
 from chassis.settings.mistakes import Mistake
 from chassis.settings.model import Group
 from chassis.settings.yaml_file import read_yaml
+
+if TYPE_CHECKING:
+    from chassis.settings.dotenv_file import Line
 
 __all__ = ["CONTROLS", "Findings", "Found", "Layer", "Sources"]
 
@@ -25,8 +26,7 @@ DEFAULT_SECRETS_DIR = "/run/secrets"
 _SHORTEST_SUSPECT = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A value as its source wrote it; ``text`` tells that it is still to be decoded."""
 
     value: object
@@ -38,13 +38,13 @@ class Found:
 Layer = dict[Path, Found]
 
 
-@dataclass
 class Findings:
     """What reading the sources brought to light."""
 
-    mistakes: list[Mistake] = field(default_factory=list)
-    warnings: list[Mistake] = field(default_factory=list)
-    empty: dict[Path, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.mistakes: list[Mistake] = []
+        self.warnings: list[Mistake] = []
+        self.empty: dict[Path, str] = {}
 
 
 class Sources:
@@ -134,9 +134,11 @@ class Sources:
     def _secrets_directory(self) -> FilePath:
         return self._directory / (self.control("SECRETS_DIR") or DEFAULT_SECRETS_DIR)
 
-    def _read_dotenv(self, file: FilePath) -> Mapping[str, Line]:
+    def _read_dotenv(self, file: FilePath) -> Mapping[str, "Line"]:
         if not file.exists():
             return {}
+        from chassis.settings.dotenv_file import read_dotenv
+
         try:
             read = read_dotenv(file, self._environ)
         except OSError as error:

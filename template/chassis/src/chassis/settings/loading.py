@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -169,7 +168,7 @@ def _with_source(mistake: Mistake, catalog: Catalog, found: Layer) -> Mistake:
     leaf = catalog.by_name.get(mistake.variable)
     if mistake.source is not None or leaf is None:
         return mistake
-    return replace(mistake, source=found[leaf.path].source if leaf.path in found else "default")
+    return mistake._replace(source=found[leaf.path].source if leaf.path in found else "default")
 
 
 def _secrets_in_files(catalog: Catalog, found: Layer) -> list[Mistake]:

@@ -1,15 +1,14 @@
 """What is wrong with the settings, in words that name the variable to set."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from typing_extensions import override
 
 __all__ = ["Mistake", "SettingsError"]
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(NamedTuple):
     """One thing to correct: the variable to set, what is wrong with it, and the source that said so.
 
     ``problem`` continues the sentence that the variable's name begins ("must be false in production").

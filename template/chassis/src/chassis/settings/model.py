@@ -11,8 +11,7 @@ reads ``PAYMENTS_API_KEY`` and ``PAYMENTS_TIMEOUT``. Settings never change once 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -24,22 +23,19 @@ from chassis.settings.mistakes import Mistake
 __all__ = ["AnyStrength", "Group", "Loading", "Prefix", "Settings", "Variable"]
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """Names a field's variable in full: ``enabled: Annotated[bool, Variable("RATE_LIMITING_ENABLED")]``."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefix(NamedTuple):
     """Gives one use of a group its prefix: ``replica: Annotated[DatabaseSettings, Prefix("REPLICA_")]``."""
 
     prefix: str
 
 
-@dataclass(frozen=True, slots=True)
-class AnyStrength:
+class AnyStrength(NamedTuple):
     """Exempts a secret from the strength check of production, with the reason, which reviewers read.
 
     For secrets that somebody else chose, such as a provider's short key.
@@ -48,13 +44,29 @@ class AnyStrength:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class Loading:
     """How settings came to be. All loadings are equal, so that settings compare by their values alone."""
 
-    loaded: bool = field(default=False, compare=False)
-    sources: Mapping[tuple[str, ...], str] = field(default_factory=dict, compare=False)
-    warnings: tuple[Mistake, ...] = field(default=(), compare=False)
+    __slots__ = ("loaded", "sources", "warnings")
+
+    def __init__(
+        self,
+        *,
+        loaded: bool = False,
+        sources: Mapping[tuple[str, ...], str] | None = None,
+        warnings: tuple[Mistake, ...] = (),
+    ) -> None:
+        self.loaded: Final = loaded
+        self.sources: Final = sources or {}
+        self.warnings: Final = warnings
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Loading)
+
+    @override
+    def __hash__(self) -> int:
+        return hash(Loading)
 
 
 class Group(BaseModel):
@@ -64,8 +76,15 @@ class Group(BaseModel):
     field it is used as (``payments`` reads ``PAYMENTS_*``), after the prefix of the group around it.
     """
 
+    # Built when first needed: a service builds one schema, that of its own settings with all groups in it, and
+    # none for each group and each class between.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True, validate_by_name=True
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,
+        validate_by_name=True,
+        defer_build=True,
     )
 
     variable_prefix: ClassVar[str | None] = None
@@ -93,7 +112,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True, validate_by_name=True
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,
+        validate_by_name=True,
+        defer_build=True,
     )
 
     _loading: Loading = PrivateAttr(default_factory=Loading)

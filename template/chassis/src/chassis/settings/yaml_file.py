@@ -1,7 +1,6 @@
 """A YAML file of settings: nested groups, each value and each mistake with its line."""
 
 import re
-from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
@@ -108,6 +107,8 @@ class _Reader:
                 for known in (*self._catalog.by_path, *self._catalog.group_paths)
                 if known[:-1] == tuple(group)
             }
+            from difflib import get_close_matches
+
             close = get_close_matches(name, siblings, n=1, cutoff=0.6)
             if not close:
                 return ""

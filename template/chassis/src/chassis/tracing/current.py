@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, MutableMapping
 
-from opentelemetry.context import create_key, get_value
+from opentelemetry.context import get_value
 from opentelemetry.trace import (
     Tracer,
     format_span_id,
@@ -11,7 +11,8 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-TRACER_KEY = create_key("chassis-tracer")
+from chassis.tracing.request import TRACER_KEY, RequestSpan
+
 PROPAGATOR = TraceContextTextMapPropagator()
 
 # The tracers of this process's applications that have tracing on and are started: empty means off, and that
@@ -31,7 +32,11 @@ def current_trace_ids() -> Mapping[str, object]:
     """Return `trace_id` and `span_id` in hex for a log line, or nothing when no span is current."""
     if not running:
         return {}
-    context = get_current_span().get_span_context()
+    span = get_current_span()
+    if isinstance(span, RequestSpan):
+        # As nearly every line has it: a span context need not be made for it.
+        return {"trace_id": span.trace_id, "span_id": span.span_id}
+    context = span.get_span_context()
     if not context.is_valid:
         return {}
     return {"trace_id": format_trace_id(context.trace_id), "span_id": format_span_id(context.span_id)}

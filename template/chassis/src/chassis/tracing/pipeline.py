@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 import uuid
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
@@ -18,16 +18,14 @@ from opentelemetry.util.types import AnyValue
 from typing_extensions import override
 
 from chassis.masking import mask_text
+from chassis.tracing.attributes import SERVER_ERROR, attributes_of, name_of
 from chassis.tracing.request import RequestSpan
 from chassis.tracing.settings import TracingSettings, pairs
 from chassis.tracing.span_queue import SpanQueue
 
 _MAX_ATTRIBUTES = 128
-_SERVER_ERROR = 500
 _UNSET = Status(StatusCode.UNSET)
 _ERROR = Status(StatusCode.ERROR)
-# RFC 9110, section 9, and PATCH of RFC 5789. A stranger's method is no part of a span's name.
-_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 
 
 class Provider(TracerProvider):
@@ -63,14 +61,12 @@ class Provider(TracerProvider):
 
     def readable(self, span: RequestSpan) -> ReadableSpan:
         """Make an SDK span of a request span, with the attributes of OpenTelemetry's HTTP conventions."""
-        server_error = span.error_type is not None or (span.status_code or 0) >= _SERVER_ERROR
+        server_error = span.error_type is not None or (span.status_code or 0) >= SERVER_ERROR
         attributes = _attributes(span)
-        if server_error:
-            attributes["error.type"] = span.error_type or str(span.status_code)
         if span.attributes:  # of the application's making: their values are checked, and their number
             attributes = BoundedAttributes(_MAX_ATTRIBUTES, {**attributes, **span.attributes})
         return ReadableSpan(
-            name=span.name or _name(span),
+            name=span.name or name_of(span.method, span.route),
             context=span.get_span_context(),
             parent=span.parent,
             resource=self.resource,
@@ -102,6 +98,8 @@ def make_provider(
         follow_parent=settings.sampler == "parentbased_traceidratio",
     )
     queue.convert = provider.readable
+    if settings.protocol == "http/protobuf":
+        queue.encode = _encoder(provider)
     return provider
 
 
@@ -119,10 +117,16 @@ def exporter_factory(settings: TracingSettings) -> Callable[[], SpanExporter]:
         # gRPC refuses metadata names in capitals.
         metadata = {name.lower(): value for name, value in headers.items()}
         return lambda: grpc.OTLPSpanExporter(endpoint=settings.collector, headers=metadata, timeout=timeout)
-    from opentelemetry.exporter.otlp.proto.http import trace_exporter as http
+    from chassis.tracing.otlp import HttpExporter
 
     url = f"{settings.collector.rstrip('/').removesuffix('/v1/traces')}/v1/traces"
-    return lambda: http.OTLPSpanExporter(endpoint=url, headers=headers, timeout=timeout)
+    return lambda: HttpExporter(endpoint=url, headers=headers, timeout=timeout)
+
+
+def _encoder(provider: Provider) -> Callable[[Sequence[ReadableSpan | RequestSpan]], bytes]:
+    from chassis.tracing.otlp import Encoder
+
+    return Encoder(provider.readable).encode
 
 
 def _resource(settings: TracingSettings, *, service: str, version: str, environment: str) -> Resource:
@@ -142,24 +146,11 @@ def _resource(settings: TracingSettings, *, service: str, version: str, environm
     )
 
 
-def _name(span: RequestSpan) -> str:
-    method = span.method if span.method in _METHODS else "HTTP"
-    return f"{method} {span.route}" if span.route else method
-
-
 def _attributes(span: RequestSpan) -> MutableMapping[str, AnyValue]:
     attributes: dict[str, AnyValue] = {
-        "http.request.method": span.method,
+        **attributes_of(span.method, span.route, span.status_code, span.scheme, span.error_type),
         "url.path": mask_text(span.path),
-        "url.scheme": span.scheme,
     }
-    if span.method not in _METHODS:
-        attributes["http.request.method"] = "_OTHER"
-        attributes["http.request.method_original"] = span.method
-    if span.route is not None:
-        attributes["http.route"] = span.route
-    if span.status_code is not None:
-        attributes["http.response.status_code"] = span.status_code
     if span.client is not None:
         attributes["client.address"] = span.client
     if span.user_agent is not None:

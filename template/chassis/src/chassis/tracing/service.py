@@ -1,29 +1,28 @@
 """The `Tracing` object of an application: it begins the span of each request and owns what exports them."""
 
 import asyncio
-import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from random import getrandbits
 from typing import TYPE_CHECKING
 
-from opentelemetry.trace import (
-    SpanContext,
-    TraceFlags,
-    get_current_span,
-)
+from opentelemetry.context import Context
+from opentelemetry.trace import Tracer, format_span_id, format_trace_id, get_current_span
 
 from chassis.tracing.current import PROPAGATOR, running
-from chassis.tracing.request import RequestSpan
+from chassis.tracing.request import RANDOM, SAMPLED, SPAN_KEY, TRACER_KEY, RequestSpan, enter
 from chassis.tracing.settings import TracingSettings
 
 if TYPE_CHECKING:
     from chassis.tracing.pipeline import Provider
 
 _LOW_64_BITS = (1 << 64) - 1
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
-_NOT_SAMPLED = TraceFlags(TraceFlags.RANDOM_TRACE_ID)
+_NO_TRACE = "0" * 32
+_HEADERS = frozenset({b"traceparent", b"tracestate", b"user-agent"})
+# Without the call of an initializer: 800 instructions less for each request.
+_new = object.__new__
 # What nearly every caller sends. OpenTelemetry's propagator, ten times slower, reads the rest.
-_USUAL_PARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+_usual_parent = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})").fullmatch
 
 
 class Tracing:
@@ -46,7 +45,8 @@ class Tracing:
     ) -> None:
         self.enabled = settings.enabled
         self.provider: Provider | None = None
-        self._settings = settings
+        self._tracer: Tracer | None = None
+        self._finish: Callable[[RequestSpan], None] = _ignore
         self._started = False
         if not settings.enabled:
             return
@@ -68,7 +68,7 @@ class Tracing:
 
     def start(self) -> None:
         """Let `traced`, logs and outgoing calls see the spans of this application. Does nothing when off."""
-        if self.enabled and not self._started:
+        if self._tracer is not None and not self._started:
             self._started = True
             running.append(self._tracer)
 
@@ -86,66 +86,69 @@ class Tracing:
         self,
         method: str,
         path: str,
-        headers: Iterable[tuple[bytes, bytes]],
-        *,
+        headers: dict[bytes, bytes] | Iterable[tuple[bytes, bytes]],
         scheme: str = "http",
         client: str | None = None,
     ) -> RequestSpan:
         """Begin the span of a request and make it current, in the caller's trace if it sent a valid one.
 
-        `path` is without the query string, which may hold tokens and is not recorded.
+        `path` is without the query string, which may hold tokens and is not recorded. `headers` are ASGI's, or
+        a dict of them in which lines of one name are joined by commas; names are in lower case.
         """
-        if self.provider is None:
-            return RequestSpan(0, 0, _NOT_SAMPLED, finish=_ignore)
-        self.start()
-        parents: list[bytes] = []
-        states: list[bytes] = []
-        user_agent = None
-        for name, value in headers:
-            if name == b"traceparent":
-                parents.append(value)
-            elif name == b"tracestate":
-                states.append(value)
-            elif name == b"user-agent":
-                user_agent = value
-        # Two of them are as invalid as none that can be read (W3C Trace Context, section 3.2).
-        parent = _remote(parents[0], states) if len(parents) == 1 else None
-        if parent is None:
-            trace_id = random.getrandbits(128) or 1
-            flags = _SAMPLED if trace_id & _LOW_64_BITS < self._bound else _NOT_SAMPLED
+        span = _new(RequestSpan)
+        tracer = self._tracer
+        if tracer is None:
+            span.trace_id = _NO_TRACE
+            return span
+        if not self._started:
+            self.start()
+        found = headers if isinstance(headers, dict) else _read(headers)
+        given = found.get(b"traceparent")
+        if given is None or not _follow(span, given, found):
+            trace = getrandbits(128)
+            span.trace_id = trace.to_bytes(16, "big").hex()
+            sampled = trace & _LOW_64_BITS < self._bound
         else:
-            trace_id = parent.trace_id
-            flags = self._flags_after(parent)
-        span = RequestSpan(
-            trace_id,
-            random.getrandbits(64) or 1,
-            flags,
-            parent=parent,
-            tracer=self._tracer,
-            finish=self._finish,
-        )
-        if span.sampled:
-            span.begin(method, path, scheme=scheme, client=client, user_agent=user_agent)
+            if self._follow_parent:
+                sampled = span.caller_flags & SAMPLED != 0
+            else:
+                sampled = int(span.trace_id[16:], 16) < self._bound
+            span.flags = span.caller_flags & RANDOM
+        if sampled:
+            span.flags |= SAMPLED
+            span.begin(method, path, scheme, client, found.get(b"user-agent"), finish=self._finish)
+        span.token = enter(Context({SPAN_KEY: span, TRACER_KEY: tracer}))
         return span
 
-    def _flags_after(self, parent: SpanContext) -> TraceFlags:
-        if self._follow_parent:
-            sampled = parent.trace_flags.sampled
-        else:
-            sampled = parent.trace_id & _LOW_64_BITS < self._bound
-        return TraceFlags(parent.trace_flags & TraceFlags.RANDOM_TRACE_ID | sampled)
+
+def _read(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _HEADERS:
+            found[name] = value if name not in found else found[name] + b"," + value
+    return found
 
 
-def _remote(traceparent: bytes, states: list[bytes]) -> SpanContext | None:
-    usual = _USUAL_PARENT.fullmatch(traceparent)
-    if usual is not None and not states:
-        trace_id, span_id, flags = (int(group, 16) for group in usual.groups())
-        return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
-    carrier: dict[str, list[str]] = {"traceparent": [traceparent.decode("latin-1")]}
-    if states:
-        carrier["tracestate"] = [state.decode("latin-1") for state in states]
-    context = get_current_span(PROPAGATOR.extract(carrier)).get_span_context()
-    return context if context.is_valid else None
+def _follow(span: RequestSpan, traceparent: bytes, headers: Mapping[bytes, bytes]) -> bool:
+    """Put the span into the caller's trace; False when what the caller sent is not valid.
+
+    Two lines are as invalid as none that can be read (W3C Trace Context, section 3.2): joined they are no parent.
+    """
+    usual = _usual_parent(traceparent)
+    if usual is not None:
+        trace, caller, flags = usual.groups()
+        span.trace_id, span.caller_id, span.caller_flags = trace.decode(), caller.decode(), int(flags, 16)
+    else:
+        context = get_current_span(
+            PROPAGATOR.extract({"traceparent": traceparent.decode("latin-1")})
+        ).get_span_context()
+        if not context.is_valid:
+            return False
+        span.trace_id, span.caller_id = format_trace_id(context.trace_id), format_span_id(context.span_id)
+        span.caller_flags = context.trace_flags
+    span.caller_state = headers.get(b"tracestate")
+    span.own_id = f"{getrandbits(64) or 1:016x}"
+    return True
 
 
 def _ignore(_: RequestSpan) -> None:

@@ -8,15 +8,16 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
-import structlog
 from opentelemetry.context import attach, detach, set_value
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from typing_extensions import override
 
 from chassis.masking import mask_text
+from chassis.structured import structlog
 from chassis.tracing.request import RequestSpan
 from chassis.tracing.settings import TracingSettings
 
@@ -29,6 +30,14 @@ _EXPORTER_LOGGERS = (
 )
 
 _logger = structlog.get_logger("chassis.tracing")
+
+
+@runtime_checkable
+class TakesBytes(Protocol):
+    """An exporter that sends what was written before, in slices."""
+
+    def send(self, body: bytes) -> bool:
+        """Send a request of OTLP; False when the collector did not take it."""
 
 
 class SpanQueue(SpanProcessor):
@@ -47,9 +56,12 @@ class SpanQueue(SpanProcessor):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.convert: Callable[[RequestSpan], ReadableSpan]
+        self.encode: Callable[[Sequence[ReadableSpan | RequestSpan]], bytes]
         self._make_exporter = exporter
         self._exporter: SpanExporter | None = None
         self._settings = settings
+        self._size = settings.queue_size
+        self._batch = settings.batch_size
         self._on_dropped = on_dropped
         self._waiting: deque[ReadableSpan | RequestSpan] = deque()
         self._wake = threading.Event()
@@ -65,13 +77,14 @@ class SpanQueue(SpanProcessor):
         """Take a finished span. Never waits."""
         if self._stopping:
             self._drop("shutdown", 1)
-        elif len(self._waiting) >= self._settings.queue_size:
+        elif (waiting := len(self._waiting)) >= self._size:
             self._drop("queue_full", 1)
         else:
             self._waiting.append(span)
             if self._thread is None:
                 self._start()
-            if len(self._waiting) >= self._settings.batch_size:
+            # At each multiple, not for each span above one: to wake a thread takes longer than all the rest.
+            if (waiting + 1) % self._batch == 0:
                 self._wake.set()
 
     @override
@@ -137,8 +150,7 @@ class SpanQueue(SpanProcessor):
             if self._exporter is None:
                 self._exporter = self._make_exporter()
                 self._failures.listen()
-            spans = [self.convert(span) if isinstance(span, RequestSpan) else span for span in batch]
-            exported = self._exporter.export(spans) is SpanExportResult.SUCCESS
+            exported = self._hand_over(self._exporter, batch)
         except Exception as error:  # noqa: BLE001 - whatever an exporter raises, the next batch gets its turn
             self._failures.reason = f"{type(error).__name__}: {error}"
             exported = False
@@ -148,6 +160,12 @@ class SpanQueue(SpanProcessor):
             self._failures.add(len(batch))
         if not exported:
             self._drop("shutdown" if self._given_up else "export_failed", len(batch))
+
+    def _hand_over(self, exporter: SpanExporter, batch: Sequence[ReadableSpan | RequestSpan]) -> bool:
+        if isinstance(exporter, TakesBytes):
+            return exporter.send(self.encode(batch))
+        spans = [self.convert(span) if isinstance(span, RequestSpan) else span for span in batch]
+        return exporter.export(spans) is SpanExportResult.SUCCESS
 
     def _drop(self, reason: str, count: int) -> None:
         if count and self._on_dropped is not None:

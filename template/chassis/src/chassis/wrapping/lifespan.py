@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import structlog
 from starlette.types import ASGIApp, Message
+
+from chassis.structured import structlog
 
 __all__ = ["ApplicationError", "running"]
 

@@ -19,12 +19,12 @@ Sources: https://www.postgresql.org/docs/current/errcodes-appendix.html, https:/
 import sqlite3
 from typing import ClassVar, Final
 
-import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
 from chassis.errors import Conflict, GatewayTimeout, ServiceError, Unavailable, ValidationFailed
+from chassis.structured import structlog
 
 __all__ = [
     "DataConflict",

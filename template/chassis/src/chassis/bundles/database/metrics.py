@@ -11,13 +11,13 @@ connections that could not be opened. ``service_db_query_duration_seconds`` and
 from time import perf_counter
 from typing import Any, Final
 
-import structlog
 from sqlalchemy import event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis.bundles.database.engine import measured_pool
 from chassis.metrics import Metrics
+from chassis.structured import structlog
 
 __all__ = ["DatabaseMetrics"]
 

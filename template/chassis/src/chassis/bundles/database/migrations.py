@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-import structlog
 from alembic import command, context
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext, MigrationInfo
@@ -29,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.bundles.database.engine import MIGRATION_LOCK_WAIT, migration_engine
 from chassis.bundles.database.models import UtcDateTime
 from chassis.bundles.database.settings import DatabaseSettings
+from chassis.structured import structlog
 
 __all__ = ["MigrationError", "Migrations", "exclusively", "run"]
 
