@@ -3,7 +3,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
-.PHONY: help demo test test-update bench fmt clean
+.PHONY: help demo test test-ops test-update bench fmt clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ demo: .venv/.tools ## Render a service, run it on PORT, show one request; ONCE=1
 
 test: $(if $(FRESH),.venv/.fresh,.venv/.all) ## Check everything; FRESH=1 with the newest packages
 	@$(BIN)/python hooks/checks.py
+
+test-ops: .venv/.all ## Build, run and watch what surrounds a service, with real tools; installs Debian packages
+	@$(BIN)/python hooks/ops.py
 
 test-update: .venv/.all ## Update 300 generated histories of services; HISTORIES=n another number
 	@UPDATE_HISTORIES=$(or $(HISTORIES),300) $(BIN)/pytest tests/update/test_histories.py -n 2 -q

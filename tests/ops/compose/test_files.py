@@ -110,6 +110,26 @@ def test_a_stop_has_the_time_that_the_settings_give_it(resolved: dict[str, Any])
     assert settings.security.trusted_proxies
 
 
+def test_prometheus_keeps_more_than_the_longest_window_of_a_rule_or_dashboard(
+    service: Path, resolved: dict[str, Any]
+) -> None:
+    days = {"m": 1 / 1440, "h": 1 / 24, "d": 1}
+    command = " ".join(resolved["services"]["prometheus"]["command"])
+    kept = re.search(r"--storage\.tsdb\.retention\.time=(\d+)d\b", command)
+    assert kept is not None
+    files = [
+        path for folder in ("prometheus", "grafana") for path in (service / "deploy" / folder).rglob("*.*")
+    ]
+    windows = [
+        int(number) * days[unit]
+        for path in files
+        if path.is_file()
+        for number, unit in re.findall(r"\[(\d+)([mhd])\]", path.read_text(encoding="utf-8"))
+    ]
+    assert max(windows) == 30
+    assert int(kept[1]) > max(windows)
+
+
 def test_our_containers_are_confined(resolved: dict[str, Any]) -> None:
     for name, entry in resolved["services"].items():
         assert "no-new-privileges:true" in entry["security_opt"], name

@@ -14,7 +14,7 @@ import pytest
 pytestmark = [pytest.mark.ops, pytest.mark.timeout(900)]
 
 # Services whose images have no stand-in: they cannot be had here.
-ABSENT = {"collector", "gateway-envoy", "grafana", "jaeger", "loki"}
+ABSENT = {"collector", "grafana", "jaeger", "loki"}
 STARTED = {"alertmanager", "gateway", "postgres", "prometheus", "redis", "service"}
 
 
@@ -132,6 +132,41 @@ def test_everything_becomes_healthy_and_works_together(
             lambda: bool(prometheus.get("/api/v1/alertmanagers").json()["data"]["activeAlertmanagers"]),
             "Prometheus knows Alertmanager",
         )
+    # The engine's own log file is what the collector reads: each entry carries the tag, and a line that is whole.
+    log = Path(up["service"]["LogPath"]).read_text(encoding="utf-8")
+    entries = [json.loads(entry) for entry in log.splitlines()]
+    assert {entry["attrs"]["tag"] for entry in entries} == {"orders"}
+    assert all(entry["log"].endswith("\n") for entry in entries)
+    lines = [json.loads(entry["log"]) for entry in entries]
+    assert any(line["event"] == "request" for line in lines)
+    assert all(
+        {"timestamp", "level", "event", "service", "environment", "logger"} <= set(line) for line in lines
+    )
+
+
+def test_envoy_stands_in_the_place_of_nginx(
+    *,
+    engine: Any,
+    folder: Path,
+    compose: Callable[..., str],
+    ports: dict[str, str],
+    certificate: Path,
+) -> None:
+    verify = ssl.create_default_context(cafile=str(certificate / "tls.crt"))
+    try:
+        compose(folder, "up", "--detach", "--no-build", "gateway-envoy", engine=engine, **ports)
+        with httpx2.Client(base_url=f"https://127.0.0.1:{ports['HTTPS_PORT']}", verify=verify) as gateway:
+
+            def created() -> bool:
+                try:
+                    return gateway.post("/items", json={"name": "Desk lamp"}).status_code == 201
+                except httpx2.TransportError:
+                    return False
+
+            eventually(created, "Envoy passes requests")
+            assert gateway.get("/metrics").status_code == 404
+    finally:
+        compose(folder, "down", "--volumes", "--timeout", "60", engine=engine, **ports)
 
 
 def test_down_leaves_nothing(
@@ -151,4 +186,4 @@ def test_what_is_not_started_here_is_named(folder: Path) -> None:
     import yaml
 
     services = yaml.safe_load((folder / "compose.yaml").read_text(encoding="utf-8"))["services"]
-    assert services.keys() - STARTED - {"migration"} == ABSENT
+    assert services.keys() - STARTED - {"gateway-envoy", "migration"} == ABSENT

@@ -82,7 +82,10 @@ def test_envoy_agrees_with_the_settings(render: Callable[..., Path]) -> None:
     noticed = seconds(health["interval"]) * health["unhealthy_threshold"]
     assert noticed < settings.lifecycle.delay("production")
     gateway = document["static_resources"]["listeners"][1]["filter_chains"][0]["filters"][0]["typed_config"]
-    route = gateway["route_config"]["virtual_hosts"][0]["routes"][1]["route"]
+    _, limit, passing = gateway["route_config"]["virtual_hosts"][0]["routes"]
+    (header,) = limit["match"]["headers"]
+    assert header["range_match"]["start"] == settings.security.max_body_bytes + 1
+    route = passing["route"]
     assert seconds(route["timeout"]) > settings.lifecycle.shutdown_timeout
     assert seconds(route["idle_timeout"]) > PING_SECONDS
     assert seconds(gateway["stream_idle_timeout"]) > PING_SECONDS

@@ -92,14 +92,19 @@ def test_kubernetes_accepts_every_object(
 
 
 def test_trivy_finds_nothing_high(
-    built: tuple[str, str, list[Manifest]], check: Callable[..., str], tmp_path: Path
+    build: Callable[[str, str], list[Manifest]], check: Callable[..., str], tmp_path: Path
 ) -> None:
-    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(built[2]), encoding="utf-8")
+    names = [(answers, overlay) for answers in ANSWER_SETS for overlay in OVERLAYS]
+    for answers, overlay in names:
+        file = tmp_path / f"{answers}-{overlay}.yaml"
+        file.write_text(yaml.safe_dump_all(build(answers, overlay)), encoding="utf-8")
     offline = ("--skip-check-update", "--skip-version-check", "--quiet")
     report = json.loads(check("trivy", "config", *offline, "--format", "json", tmp_path))
-    assert sum(result["MisconfSummary"]["Successes"] for result in report["Results"]) > 50
+    scanned = {result["Target"]: result["MisconfSummary"]["Successes"] for result in report["Results"]}
+    assert scanned.keys() == {f"{answers}-{overlay}.yaml" for answers, overlay in names}
+    assert min(scanned.values()) > 50
     found = [
-        (finding["ID"], finding["Message"])
+        (result["Target"], finding["ID"], finding["Message"])
         for result in report["Results"]
         for finding in result.get("Misconfigurations", [])
         if finding["Severity"] in {"HIGH", "CRITICAL"}

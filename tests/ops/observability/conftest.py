@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,26 +12,15 @@ import promql_parser
 import pytest
 import yaml
 
-# Debian's names differ from upstream's.
-PROGRAMS = {
-    "prometheus": ("prometheus", ["prometheus"]),
-    "promtool": ("prometheus", ["promtool"]),
-    "alertmanager": ("prometheus-alertmanager", ["prometheus-alertmanager", "alertmanager"]),
-    "amtool": ("prometheus-alertmanager", ["amtool"]),
-}
 ANSWERS = {"service_name": "Orders", "team": "Payments", "team_email": "payments@example.com"}
 
 
 @pytest.fixture(scope="session")
-def program() -> Callable[[str], str]:
-    """Find a program; without it the test fails and says which package has it."""
+def program(tool: Callable[[str], str]) -> Callable[[str], str]:
+    """The path of a program. Debian's names differ from upstream's."""
 
     def found(name: str) -> str:
-        package, names = PROGRAMS[name]
-        paths = [path for path in map(shutil.which, names) if path]
-        if not paths:
-            pytest.fail(f"{name} is missing: apt-get install --no-install-recommends {package}")
-        return paths[0]
+        return tool({"alertmanager": "prometheus-alertmanager"}.get(name, name))
 
     return found
 

@@ -34,7 +34,7 @@ def run(*command: str | Path) -> str:
         {},
         {"bundles": ["database"]},
         {"team": HARD_TEAM, "bundles": ["database"], "deployment": "compose"},
-        {"service_slug": "no", "deployment": "none"},
+        {"service_slug": "no"},
     ],
     ids=["default", "database", "hard-team", "no"],
 )

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-# One run of everything: the workers of pytest-xdist must not share it out.
-pytestmark = [pytest.mark.ops, pytest.mark.timeout(600), pytest.mark.xdist_group("live")]
+pytestmark = [pytest.mark.ops, pytest.mark.timeout(600)]
 
 # What the service does to itself in this test, and what is true of a template between two releases.
 EXPECTED = {"ServiceTaskFails", "ServiceSpansDropped", "ServiceBehindStandard", "DatabaseQueriesSlow"}
