@@ -27,9 +27,26 @@ import pytest
 MARKS = ("{", "#%", "\r")
 
 
+class _Now:
+    quick = False
+
+
 @contextmanager
 def quick_copier() -> Iterator[None]:
-    """Take the repetitions out for a while."""
+    """Take the repetitions out for a while; inside itself this does nothing."""
+    if _Now.quick:
+        yield
+        return
+    _Now.quick = True
+    try:
+        with _patched():
+            yield
+    finally:
+        _Now.quick = False
+
+
+@contextmanager
+def _patched() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched, _clones() as clone:
         patched.setattr(jinja2.Environment, "compile", _compiled_once())
         patched.setattr(copier._main.Worker, "_render_string", _rendered_if_it_is_a_template())

@@ -1,7 +1,8 @@
 """Texts that go to clients: one line, of bounded length, with nothing that could forge another line."""
 
-import re
 from typing import Final
+
+from chassis.pattern import pattern
 
 __all__ = ["LARGEST_TEXT", "header_bytes", "safe_text"]
 
@@ -9,8 +10,8 @@ LARGEST_TEXT: Final = 1_000
 """Characters of a title, detail or message that are sent; the rest is cut off."""
 
 # C0, C1, the line separators, the direction overrides and lone surrogates.
-_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]+")
+_UNSAFE: Final = pattern("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROLS: Final = pattern(r"[\x00-\x1f\x7f]+")
 
 
 def safe_text(value: object) -> str:

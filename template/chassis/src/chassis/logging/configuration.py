@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from chassis.logging.access_lines import AccessLines
 from chassis.logging.buffer import Buffer
@@ -41,19 +41,15 @@ _SILENCED = "uvicorn.access"
 _LOGGER = "chassis.logging"
 
 
-@dataclass(slots=True)
 class _LoggerState:
     """What a standard logger was before."""
 
-    logger: logging.Logger
-    level: int
-    propagate: bool
-    disabled: bool
-    removed: list[logging.Handler] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, logger: logging.Logger) -> "_LoggerState":
-        return cls(logger, logger.level, logger.propagate, logger.disabled)
+    def __init__(self, logger: logging.Logger) -> None:
+        self.logger = logger
+        self.level = logger.level
+        self.propagate = logger.propagate
+        self.disabled = logger.disabled
+        self.removed: list[logging.Handler] = []
 
     def remove(self, handlers: list[logging.Handler]) -> None:
         self.removed = handlers
@@ -69,8 +65,7 @@ class _LoggerState:
             self.logger.addHandler(handler)
 
 
-@dataclass(slots=True)
-class _Installation:
+class _Installation(NamedTuple):
     """What ``configure_logging`` changed, for ``unconfigure_logging`` to put back."""
 
     hooks: Hooks
@@ -209,7 +204,7 @@ def _take_over(choices: Choices, handler: logging.Handler) -> list[_LoggerState]
     """Leave one handler, on the root logger, and set the levels; return what was there."""
     root = logging.getLogger()
     names = {*logging.root.manager.loggerDict, *QUIET, *choices.levels, _SILENCED}
-    before = [_LoggerState.of(root), *(_LoggerState.of(logging.getLogger(name)) for name in sorted(names))]
+    before = [_LoggerState(root), *(_LoggerState(logging.getLogger(name)) for name in sorted(names))]
     for state in before:
         is_uvicorn = state.logger.name.partition(".")[0] == "uvicorn"
         state.remove([found for found in state.logger.handlers if is_uvicorn or _writes_to_console(found)])

@@ -10,15 +10,17 @@ from io import StringIO
 
 import orjson
 
+from chassis.pattern import pattern
+
 Renderer = Callable[[Mapping[str, object]], bytes]
 
 # C0, DEL, C1, soft hyphen, invisible and direction marks (Unicode TR 36), line separators, tags, surrogates.
-_UNSAFE = re.compile(
+_UNSAFE = pattern(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
 )
-_WORD = re.compile(r"[^\s\"'=\\{}\[\],]+")
-_SENTENCE = re.compile(r"[^\"=\\]+")
+_WORD = pattern(r"[^\s\"'=\\{}\[\],]+")
+_SENTENCE = pattern(r"[^\"=\\]+")
 _HIDDEN_ON_CONSOLE = frozenset(
     {"timestamp", "level", "event", "service", "environment", "exception", "stack", "caller"}
 )

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -59,8 +59,7 @@ class LoggingSettings(Group, prefix="LOG_"):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A setting that could not be used: its variable, what is wrong, what is used instead."""
 
     variable: str
@@ -68,24 +67,24 @@ class Problem:
     used: str
 
 
-@dataclass(slots=True)
 class Choices:
     """The settings of logging after the check."""
 
-    level: int = logging.INFO
-    levels: dict[str, int] = field(default_factory=dict)
-    format: str = "json"
-    caller: bool = False
-    mask_ips: bool = False
-    sensitive_keys: tuple[str, ...] = ()
-    flush_interval: float = 0.0
-    buffer_lines: int = 10_000
-    problems: list[Problem] = field(default_factory=list)
+    def __init__(self, sensitive_keys: tuple[str, ...]) -> None:
+        self.level = logging.INFO
+        self.levels: dict[str, int] = {}
+        self.format = "json"
+        self.caller = False
+        self.mask_ips = False
+        self.sensitive_keys = sensitive_keys
+        self.flush_interval = 0.0
+        self.buffer_lines = _LINES
+        self.problems: list[Problem] = []
 
 
 def choose(settings: LoggingSettings, environment: str) -> Choices:
     """Check the settings and return what to use, with a problem for each value that makes no sense."""
-    choices = Choices(sensitive_keys=_list(settings.sensitive_keys))
+    choices = Choices(_list(settings.sensitive_keys))
     development = environment == _DEVELOPMENT
     _choose_levels(settings, choices)
     default_format = "console" if development else "json"

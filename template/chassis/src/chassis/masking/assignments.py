@@ -11,39 +11,38 @@ import re
 
 from chassis.masking.hide import STARS, hide
 from chassis.masking.keys import Keys, Secrecy
+from chassis.pattern import pattern
 
 _NAME = r"(?<![\w.\-])(?P<key>[\w.\-]++)"
-_PAIR = re.compile(  # key = value, "key": value, key%3Dvalue
+_PAIR = pattern(  # key = value, "key": value, key%3Dvalue
     _NAME
     + r"""(?:\]|%5[dD])?(?P<quoted>\\*+["'`])?"""
     + r"""(?:\s{0,8}+|%20)(?P<sign>=>|:=|!=|={1,3}+|:|%3[aAdD])(?:\s{0,8}+|%20)""",
     re.ASCII,
 )
-_OPTION = re.compile(
-    r"""(?<![\w.\-])(?P<key>--[\w.\-]++)(?:[ ]{1,4}+|\\*+["'],\s{0,4}+)(?![\-=:])""", re.ASCII
-)
-_HEADER = re.compile(  # (b"authorization", b"Bearer x") and ("X-Api-Key", "x")
+_OPTION = pattern(r"""(?<![\w.\-])(?P<key>--[\w.\-]++)(?:[ ]{1,4}+|\\*+["'],\s{0,4}+)(?![\-=:])""", re.ASCII)
+_HEADER = pattern(  # (b"authorization", b"Bearer x") and ("X-Api-Key", "x")
     r"""(?<![\w.\-])(?P<key>(?<=[bB]["'])[\w.\-]++|(?i:authorization|cookie|\w++-[\w\-]++))"""
     r"""\\*+["'],\s{0,4}+(?=[bB]?\\*+["'])""",
     re.ASCII,
 )
-_TAG = re.compile(r"<(?P<key>[\w.:\-]++)(?:\s[^<>]{0,200}+)?>(?P<value>[^<>]++)(?=<)", re.ASCII)
-_URL_PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s/?\#:@\"'<>]*+):(?P<rest>[^\s\"'<>]*+)")
-_QUOTE = re.compile(r"[bBfFrRuU]{0,2}+(?P<quote>\\*+(?P<mark>[\"'`]))(?P<next>[\s),\]};]|\Z)?")
-_BRACKET = re.compile(r"[\w.]*+(?=[(\[{])", re.ASCII)
-_INSIDE_BRACKETS = re.compile(r"\\.|\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'|[()\[\]{}]", re.DOTALL)
-_PLAIN = re.compile(r"[^\s&<>]++")
-_PLAIN_END = re.compile(r"[,;](?=\Z|[\"'\w.\- ]{1,40}+[=:])", re.ASCII)
-_MORE_DIGITS = re.compile(r"(?:[ \-][\d+().\-]++)++", re.ASCII)
-_NUMERIC = re.compile(r"[\d+().\-]++,?", re.ASCII)
-_LINE = re.compile(r"[^\r\n\"'<>]*+")
-_COOKIES = re.compile(r"[^\s;&\"'<>]++(?:;[ ]?[^\s;=&\"'<>]++=[^\s;&\"'<>]*+)*+")
-_SCHEME = re.compile(r"(?:bearer|basic|digest|token|apikey|negotiate|ntlm)(?:\s|\+|%20){1,4}+", re.IGNORECASE)
+_TAG = pattern(r"<(?P<key>[\w.:\-]++)(?:\s[^<>]{0,200}+)?>(?P<value>[^<>]++)(?=<)", re.ASCII)
+_URL_PASSWORD = pattern(r"(?<=://)(?P<user>[^\s/?\#:@\"'<>]*+):(?P<rest>[^\s\"'<>]*+)")
+_QUOTE = pattern(r"[bBfFrRuU]{0,2}+(?P<quote>\\*+(?P<mark>[\"'`]))(?P<next>[\s),\]};]|\Z)?")
+_BRACKET = pattern(r"[\w.]*+(?=[(\[{])", re.ASCII)
+_INSIDE_BRACKETS = pattern(r"\\.|\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'|[()\[\]{}]", re.DOTALL)
+_PLAIN = pattern(r"[^\s&<>]++")
+_PLAIN_END = pattern(r"[,;](?=\Z|[\"'\w.\- ]{1,40}+[=:])", re.ASCII)
+_MORE_DIGITS = pattern(r"(?:[ \-][\d+().\-]++)++", re.ASCII)
+_NUMERIC = pattern(r"[\d+().\-]++,?", re.ASCII)
+_LINE = pattern(r"[^\r\n\"'<>]*+")
+_COOKIES = pattern(r"[^\s;&\"'<>]++(?:;[ ]?[^\s;=&\"'<>]++=[^\s;&\"'<>]*+)*+")
+_SCHEME = pattern(r"(?:bearer|basic|digest|token|apikey|negotiate|ntlm)(?:\s|\+|%20){1,4}+", re.IGNORECASE)
 _NOTHING = frozenset({"", "None", "null", "nil"})
-_COUNTS = re.compile(r"[+\-]?[0-9][0-9_.,]*+(?:[a-zA-Z%]{0,2}+)|true|false|True|False", re.ASCII)
+_COUNTS = pattern(r"[+\-]?[0-9][0-9_.,]*+(?:[a-zA-Z%]{0,2}+)|true|false|True|False", re.ASCII)
 _QUERY_KEYS = frozenset({"key", "code", "auth", "sid"})
 _SHORTEST_QUERY_SECRET = 8
-_WORDS_BEFORE = re.compile(r"(?:[A-Za-z]{1,24} ){1,3}\Z")
+_WORDS_BEFORE = pattern(r"(?:[A-Za-z]{1,24} ){1,3}\Z")
 _REACH = 48
 
 SIGNS = ("=", ":", "%3", "--", '",', "',", ">")
@@ -65,10 +64,10 @@ def mask_assignments(text: str, keys: Keys) -> str:
     return _TAG.sub(lambda tag: _tag(tag, keys), text) if ">" in text else text
 
 
-def _mask(text: str, pattern: re.Pattern[str], keys: Keys) -> str:
+def _mask(text: str, rule: re.Pattern[str], keys: Keys) -> str:
     parts: list[str] = []
     done = 0
-    found = pattern.search(text)
+    found = rule.search(text)
     while found is not None:
         position = found.end()
         secrecy = _secrecy(text, found, keys)
@@ -77,7 +76,7 @@ def _mask(text: str, pattern: re.Pattern[str], keys: Keys) -> str:
             if _is_secret(text[start:end], secrecy, found):
                 parts += text[done:start], _hide(text[start:end])
                 done = position = end
-        found = pattern.search(text, position)
+        found = rule.search(text, position)
     parts.append(text[done:])
     return "".join(parts)
 

@@ -1,7 +1,6 @@
 """Which names hide a secret: the sensitive keys, in any spelling, and what makes a key harmless again."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -140,6 +139,8 @@ class Keys:
 def _words(key: str) -> tuple[str, ...]:
     """Return the words of a key in lower case: ``clientSecret`` and ``CLIENT-SECRET`` are the same."""
     if not key.isascii():
+        import unicodedata
+
         key = unicodedata.normalize("NFKC", key)
     return tuple(word.lower() for word in _WORD.findall(key))
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -15,6 +14,7 @@ from uuid import UUID
 from chassis.masking import assignments, look, numbers, tokens
 from chassis.masking.hide import STARS, hide
 from chassis.masking.keys import Keys, Secrecy
+from chassis.pattern import pattern
 
 LONGEST_TEXT: Final = 65_536
 """Characters of one text that are kept; what follows is cut off with a marker."""
@@ -30,19 +30,21 @@ _LONGEST_REMEMBERED = 256
 _MOST_REMEMBERED = 2_048
 _MOST_VALUES = 10_000
 # RFC 5321 without quoted local parts, with internationalised ones (RFC 6531); %40 is @ in a URL.
-_EMAIL = re.compile(r"(?<![\w.%+*\-])(?P<local>[\w.%+\-]++)@(?P<domain>[\w\-]++(?:\.[\w\-]++)++)")
-_ENCODED_EMAIL = re.compile(r"(?<![\w.+*\-])(?P<local>[\w.+\-]++)%40(?P<domain>[\w\-]++(?:\.[\w\-]++)++)")
+_EMAIL = pattern(r"(?<![\w.%+*\-])(?P<local>[\w.%+\-]++)@(?P<domain>[\w\-]++(?:\.[\w\-]++)++)")
+_ENCODED_EMAIL = pattern(r"(?<![\w.+*\-])(?P<local>[\w.+\-]++)%40(?P<domain>[\w\-]++(?:\.[\w\-]++)++)")
 _FLAT = (str, bytes, bytearray, memoryview, range)
 _SMALLEST_NUMBER_MASKED = 10**11
 _MAX_INT_BITS = 4_096
 
 
-@dataclass(slots=True)
 class _Walk:
     """One walk over an event: the containers around the current value, how many values may follow."""
 
-    around: set[int] = field(default_factory=set)
-    left: int = _MOST_VALUES
+    __slots__ = ("around", "left")
+
+    def __init__(self) -> None:
+        self.around: set[int] = set()
+        self.left = _MOST_VALUES
 
 
 class Masker:

@@ -12,29 +12,30 @@ from bisect import bisect_right
 
 from chassis.masking.hide import hide
 from chassis.masking.look import BARE_DIGITS, GROUPED_DIGITS
+from chassis.pattern import pattern
 
 _SEPARATOR = r"(?:[ .+\-_/\u00a0]|%20)"
 # Digits inside a word (a hash) or behind a decimal point are no card.
 _BEFORE = r"(?<![0-9A-Za-z])(?<![0-9][.])"
 _AFTER = r"(?![0-9A-Za-z])(?!\.[0-9])"
 
-_BARE_CARD = re.compile(rf"{_BEFORE}[0-9]{{13,19}}{_AFTER}")
-_GROUPED_CARD = re.compile(
+_BARE_CARD = pattern(rf"{_BEFORE}[0-9]{{13,19}}{_AFTER}")
+_GROUPED_CARD = pattern(
     rf"{_BEFORE}(?<![0-9]-)[0-9]{{4}}({_SEPARATOR})(?:[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}(?:\1[0-9]{{1,3}})?"
     rf"|[0-9]{{6}}\1[0-9]{{4,5}}){_AFTER}(?!-[0-9])"
 )
-_SSN = re.compile(
+_SSN = pattern(
     r"(?<![0-9A-Za-z\-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9A-Za-z]|-[0-9A-Za-z])"
 )
-_INTERNATIONAL = re.compile(r"(?<![0-9A-Za-z+])\+ ?[1-9](?:[ ().\-/\u00a0]{0,2}[0-9]){6,14}(?![0-9])")
-_THOUSANDS = re.compile(r"\+[0-9]{1,3}(?:[.,][0-9]{3})++")
-_NORTH_AMERICAN = re.compile(
+_INTERNATIONAL = pattern(r"(?<![0-9A-Za-z+])\+ ?[1-9](?:[ ().\-/\u00a0]{0,2}[0-9]){6,14}(?![0-9])")
+_THOUSANDS = pattern(r"\+[0-9]{1,3}(?:[.,][0-9]{3})++")
+_NORTH_AMERICAN = pattern(
     r"(?<![0-9A-Za-z.+\-])(?:1[\-. ]?)?(?:\([2-9][0-9]{2}\)[\-. ]?|[2-9][0-9]{2}[\-.])"
     r"[2-9][0-9]{2}[\-. ][0-9]{4}(?![0-9A-Za-z]|[.\-][0-9A-Za-z])"
 )
-_IBAN_START = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}[0-9]{2}(?=[ \-]?[0-9A-Za-z]{4})")
-_IPV4 = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])")
-_IPV6 = re.compile(
+_IBAN_START = pattern(r"(?<![0-9A-Za-z])[A-Za-z]{2}[0-9]{2}(?=[ \-]?[0-9A-Za-z]{4})")
+_IPV4 = pattern(r"(?<![0-9A-Za-z.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])")
+_IPV6 = pattern(
     r"(?<![0-9A-Za-z:.])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{2,39}(?:[0-9]{0,2}(?:\.[0-9]{1,3}){3})?(?![0-9A-Za-z:])"
 )
 

@@ -5,6 +5,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 
 from chassis.masking.hide import STARS, hide
+from chassis.pattern import pattern
 
 # What a token begins with, and what follows: together at least 13 of ``[\w.-]``, or the quick look knows it.
 _MARKED: tuple[tuple[str, str], ...] = (
@@ -59,25 +60,23 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     (r"LS0tLS1CRUdJTi", r"[0-9A-Za-z+/=]{16,}+"),  # "-----BEGIN" in base64
     (r"eyJ", r"[\w\-]{6,2000}+\.[\w\-]{4,}+(?:\.[\w\-]*+){0,3}"),  # JWT and JWE (RFC 7519, 7516)
 )
-_TOKEN = re.compile(
+_TOKEN = pattern(
     "(?<![0-9A-Za-z])(?:" + "|".join(prefix + rest for prefix, rest in (*_MARKED, *_PLAIN)) + ")",
     re.ASCII,
 )
 _NEEDS_DIGIT = ("sk-", "pypi-", "key-", "secret_")
-_WEBHOOK = re.compile(
+_WEBHOOK = pattern(
     r"(hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/|"
     r"api\.telegram\.org/(?:file/)?bot)([\w/\-+:]{6,}+)",
     re.ASCII | re.IGNORECASE,
 )
-_TELEGRAM = re.compile(r"(?<![0-9A-Za-z])[0-9]{8,10}:AA[\w\-]{30,}+", re.ASCII)
-_BEARER = re.compile(
-    r"(?<![0-9A-Za-z])(bearer(?:\s|%20|\+){1,4}+)([\w.~+/=\-%]{6,}+)", re.ASCII | re.IGNORECASE
-)
-_BASIC = re.compile(
+_TELEGRAM = pattern(r"(?<![0-9A-Za-z])[0-9]{8,10}:AA[\w\-]{30,}+", re.ASCII)
+_BEARER = pattern(r"(?<![0-9A-Za-z])(bearer(?:\s|%20|\+){1,4}+)([\w.~+/=\-%]{6,}+)", re.ASCII | re.IGNORECASE)
+_BASIC = pattern(
     r"(?<![0-9A-Za-z])(basic(?:\s|%20|\+){1,4}+)([0-9A-Za-z+/_\-]{4,}+={0,2}+)", re.ASCII | re.IGNORECASE
 )
-_PEM = re.compile(r"-----BEGIN [0-9A-Z ]{0,40}?PRIVATE KEY[A-Z ]{0,10}-----")
-_PEM_END = re.compile(r"-----END [0-9A-Z ]{1,60}-----")
+_PEM = pattern(r"-----BEGIN [0-9A-Z ]{0,40}?PRIVATE KEY[A-Z ]{0,10}-----")
+_PEM_END = pattern(r"-----END [0-9A-Z ]{1,60}-----")
 _LONG_BEARER = 20
 
 PRIVATE_KEY = "-----BEGIN "

@@ -2,7 +2,6 @@
 
 import asyncio
 import atexit
-import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +14,7 @@ from chassis.metrics.families import Aggregation, Family
 from chassis.metrics.requests import RequestMetrics
 from chassis.metrics.settings import MetricsSettings
 from chassis.metrics.standard import RESERVED, StandardMetrics
+from chassis.pattern import pattern
 from chassis.structured import structlog
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 SNAPSHOT_SECONDS = 1.0
 
-_NAME = re.compile(r"service_[a-z0-9]+(_[a-z0-9]+)*")
-_LABEL = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = pattern(r"service_[a-z0-9]+(_[a-z0-9]+)*")
+_LABEL = pattern(r"[a-z][a-z0-9_]*")
 _TAKEN_LABELS = frozenset({"le", "pid", "quantile"})
 _SUFFIXES = ("_bucket", "_count", "_created", "_info", "_sum")
 

@@ -6,8 +6,7 @@ outermost layer, outside the framework's own error handling. Around FastAPI it c
 
 from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
@@ -37,8 +36,7 @@ __all__ = ["Collaborators", "RequestLayer"]
 SERVER_ERROR: Final = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collaborators:
+class Collaborators(NamedTuple):
     """What the layer works with. ``max_body_bytes`` limits every request body; 0 is no limit."""
 
     metrics: Metrics

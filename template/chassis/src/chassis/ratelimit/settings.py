@@ -1,16 +1,16 @@
 """What can be set about rate limits."""
 
-import re
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from chassis.pattern import pattern
 from chassis.ratelimit.quota import LONGEST_WINDOW, MOST_REQUESTS, UNLIMITED, Quota
 from chassis.settings import Group, Variable
 
 __all__ = ["RateLimitSettings"]
 
-_ROUTE: Final = re.compile(r"(?:[A-Z]+ )?/\S*")
+_ROUTE: Final = pattern(r"(?:[A-Z]+ )?/\S*")
 
 
 def _routes(value: dict[str, str]) -> dict[str, str]:

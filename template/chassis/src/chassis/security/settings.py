@@ -1,6 +1,5 @@
 """What can be set about the edge of a service."""
 
-import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final, Literal
@@ -8,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from typing_extensions import override
 
+from chassis.pattern import pattern
 from chassis.security.proxies import UNIX
 from chassis.settings import Group, Mistake
 
@@ -16,10 +16,10 @@ __all__ = ["API_CONTENT_SECURITY_POLICY", "SecuritySettings"]
 API_CONTENT_SECURITY_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 """For responses that are data: a browser that shows one as a page loads and runs nothing."""
 
-_ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
-_HOST: Final = re.compile(r"\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|[0-9a-f:.]*:[0-9a-f:.]*")
-_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_POLICY: Final = re.compile(r"[\x20-\x7e]*")
+_ORIGIN: Final = pattern(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_HOST: Final = pattern(r"\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|[0-9a-f:.]*:[0-9a-f:.]*")
+_TOKEN: Final = pattern(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_POLICY: Final = pattern(r"[\x20-\x7e]*")
 
 
 def _origin(value: str) -> str:

@@ -1,7 +1,6 @@
 """How the service is built from its factory."""
 
-from dataclasses import dataclass
-from typing import Any, Protocol, Self, cast
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 from starlette.types import ASGIApp
 from uvicorn.importer import import_from_string
@@ -20,8 +19,7 @@ class Factory(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(NamedTuple):
     """What the server needs of a service.
 
     A plain ASGI application has no lifecycle and no management application: it is served, and drained without

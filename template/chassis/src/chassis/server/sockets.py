@@ -6,8 +6,7 @@ import socket
 import struct
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from chassis.service_settings import ServerSettings
 
@@ -21,8 +20,7 @@ class CannotListenError(Exception):
     """A port cannot be opened; the message is one sentence that says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sockets:
+class Sockets(NamedTuple):
     """The bound sockets of a service. Workers share them."""
 
     public: socket.socket

@@ -6,13 +6,15 @@ from enum import Enum
 
 from pydantic_core import MultiHostUrl, Url, to_json
 
+from chassis.pattern import pattern
+
 __all__ = ["disclosed", "masked_urls", "rendered", "url_credentials"]
 
 # The password reaches to the last "@" of the word: an unescaped "/" or "@" in it must not show the rest.
-_CREDENTIALS = re.compile(
+_CREDENTIALS = pattern(
     r"(?P<start>[a-z][a-z0-9+.-]{0,30}://(?P<user>[^\s:/?#]*):)(?P<password>\S*)@", re.IGNORECASE
 )
-_QUERY = re.compile(
+_QUERY = pattern(
     r"(?P<start>[?&;][^\s=&;]{0,60}(?:passw|pwd|secret|token|key|credential)[^\s=&;]*=)[^\s&;]+",
     re.IGNORECASE,
 )

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from pydantic import Field, Secret, SecretBytes, SecretStr, ValidationError, create_model
 
+from chassis.pattern import pattern
 from chassis.settings.catalog import Catalog, GroupField, Leaf, Path
 from chassis.settings.disclosure import url_credentials
 from chassis.settings.mistakes import Mistake
@@ -27,7 +28,7 @@ _DEFAULTS = frozenset(
     """.split()  # noqa: SIM905 - a word list reads better as text
 )
 # Long enough that random text never holds one.
-_PLACEHOLDERS = re.compile(
+_PLACEHOLDERS = pattern(
     "changeme|changethis|replaceme|replacethis|insecure|password|placeholder|secretkey|yoursecret|yourtoken"
     "|yourapikey|supersecret|examplekey|notsecret|donotuse"
 )

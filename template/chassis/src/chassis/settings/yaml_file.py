@@ -1,16 +1,16 @@
 """A YAML file of settings: nested groups, each value and each mistake with its line."""
 
-import re
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
+from chassis.pattern import pattern
 from chassis.settings.catalog import Catalog, Path
 from chassis.settings.mistakes import Mistake
 
 __all__ = ["YamlFile", "YamlValue", "read_yaml"]
 
 # A name in a message ("found undefined alias 'x'") could be part of a secret; a token ("<block end>") not.
-_QUOTED = re.compile(r"'(?!<)[^']{2,}'")
+_QUOTED = pattern(r"'(?!<)[^']{2,}'")
 
 
 _MOST_NODES = 10_000
