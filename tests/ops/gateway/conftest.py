@@ -120,7 +120,7 @@ def open_gateway(
                 ("address: service", "address: 127.0.0.1"),
                 ("port_value: 8000", f"port_value: {service_port}"),
             )
-            options = ("--config-path", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1")
+            options = ("--config-path", "envoy.yaml", "--disable-hot-restart", "--concurrency", "1")
             running = start(tool("envoy"), *options, cwd=deploy / "envoy")
         verify = ssl.create_default_context(cafile=str(certificate / "tls.crt"))
         gateway = Gateway(name, plain, secure, running, verify)
