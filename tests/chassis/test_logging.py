@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -188,15 +189,42 @@ def test_a_broken_source_of_fields_costs_no_line(configure: Configure) -> None:
     assert (logs.last["event"], logs.last["enrich_error"]) == ("one", "RuntimeError")
 
 
-def test_the_caller_is_the_code_that_logs(configure: Configure) -> None:
+def test_the_caller_is_the_code_that_logs(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
     logs = configure("development", format="json")
     get_logger("a").info("one")
     logging.getLogger("a").info("two")
     log_task("t", "succeeded")
     for event in logs.events:
-        assert event["caller"]["file"] == __file__
+        assert event["caller"]["file"] == "test_logging.py"
         assert event["caller"]["function"] == "test_the_caller_is_the_code_that_logs"
         assert event["caller"]["line"] > 0
+
+
+def test_a_caller_in_a_package_is_told_from_its_folder(configure: Configure) -> None:
+    logs = configure("development", format="json")
+    record = logging.makeLogRecord(
+        {"name": "a", "levelno": 20, "pathname": "/v/lib/site-packages/thing/part.py"}
+    )
+    logging.getLogger("a").handle(record)
+    assert logs.last["caller"]["file"] == "thing/part.py"
+
+
+def test_an_access_line_names_no_caller(configure: Configure) -> None:
+    logs = configure("development", format="json")
+    AccessLog().record({}, "GET", "/a", "/a", 200, 0.001, None, "", False)
+    assert "caller" not in logs.last
+
+
+def test_a_working_folder_that_is_gone_costs_nothing(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    logs = configure("development", format="json")
+    get_logger("a").info("one")
+    assert logs.last["caller"]["file"] == __file__
 
 
 def test_the_caller_is_off_outside_development(logs: Lines) -> None:
@@ -1084,6 +1112,20 @@ def test_a_line_that_was_torn_is_counted_and_ended_before_the_next() -> None:
     raw.room = 100
     sink.write(b"next\n")
     assert raw.taken == b"01234\nnext\n"
+
+
+def test_a_stream_that_raises_what_no_stream_should_drops_and_counts() -> None:
+    class Reentered(io.StringIO):
+        def write(self, _: str) -> int:
+            raise RuntimeError("reentrant call")  # as a signal handler that logs meets it
+
+        def flush(self) -> None:
+            raise RuntimeError("reentrant call")
+
+    sink = StreamSink(Reentered())
+    sink.write(b"x\n")
+    sink.flush()
+    assert sink.dropped == 1
 
 
 def test_a_closed_stream_drops_and_counts() -> None:

@@ -238,7 +238,10 @@ def meaning(found: Outcome) -> bytes | None:
     elif content.keys() == {"detail"}:
         said = content["detail"]
         if isinstance(said, list):
-            said = [f"{'/'.join(map(str, each['loc']))} {each['type']}" for each in said]
+            # Where a body is no JSON, FastAPI's place is a number of characters, which is no pointer.
+            places = [each["loc"][:1] if each["type"] == "json_invalid" else each["loc"] for each in said]
+            kinds = [each["type"] for each in said]
+            said = [f"{'/'.join(map(str, place))} {kind}" for place, kind in zip(places, kinds, strict=True)]
     else:
         return None
     return json.dumps(said).encode()

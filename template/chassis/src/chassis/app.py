@@ -178,6 +178,8 @@ async def _lifespan(service: FastAPI) -> AsyncIterator[None]:
     if not isinstance(service, Service):
         raise TypeError("this lifespan belongs to a Service")
     try:
+        # Starts the first thread and imports what that needs: the first request would wait 35 ms for it.
+        await run_in_threadpool(flush_logs)
         async with service.environment.lifecycle.running():
             yield
     finally:

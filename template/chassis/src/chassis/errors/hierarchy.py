@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 from typing_extensions import override
 
 from chassis.errors.text import header_bytes
-from chassis.errors.validation import MOST_FIELD_ERRORS, FieldError, field_errors
+from chassis.errors.validation import MOST_FIELD_ERRORS, NOT_JSON, FieldError, field_errors
 
 __all__ = [
     "BadGateway",
@@ -210,6 +210,8 @@ class ValidationFailed(ServiceError):
         """
         count = len(found)
         detail = "1 field is wrong." if count == 1 else f"{count} fields are wrong."
+        if any(error.get("type") == NOT_JSON for error in found):
+            detail = "The body is not JSON."
         if count > MOST_FIELD_ERRORS:
             detail = f"{detail} The first {MOST_FIELD_ERRORS} are listed."
         return cls(detail, errors=field_errors(found))

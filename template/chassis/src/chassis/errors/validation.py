@@ -8,10 +8,13 @@ from pydantic_core import core_schema
 
 from chassis.errors.text import safe_text
 
-__all__ = ["MOST_FIELD_ERRORS", "FieldError", "field_errors"]
+__all__ = ["MOST_FIELD_ERRORS", "NOT_JSON", "FieldError", "field_errors"]
 
 MOST_FIELD_ERRORS: Final = 100
 """Field errors listed in one answer: a small request must not cause a huge response."""
+
+NOT_JSON: Final = "json_invalid"
+"""What FastAPI calls a body that cannot be parsed."""
 
 _OWN_WORDS: Final = frozenset(get_args(core_schema.ErrorType)) - {"value_error", "assertion_error"}
 _SHORTEST_VALUE: Final = 3  # to take out a shorter one would eat the prose
@@ -39,11 +42,22 @@ def _field_error(error: Mapping[str, object]) -> FieldError:
     raw = error.get("loc")
     parts = [str(part) for part in raw] if isinstance(raw, Sequence) else []
     location, *path = parts or ["body"]
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
     kind = str(error.get("type", "invalid"))
+    if kind == NOT_JSON:
+        # The place is a number of characters, and nothing inside the body can be pointed at.
+        message = f"The body is not JSON: {_reason(error)} at character {' '.join(path)}."
+        return FieldError(location=location, pointer="", message=safe_text(message), type=kind)
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
     return FieldError(
         location=location, pointer=safe_text(pointer), message=safe_text(_message(kind, error)), type=kind
     )
+
+
+def _reason(error: Mapping[str, object]) -> str:
+    """Return what the parser says, which names no value: ``Expecting value``."""
+    context = error.get("ctx")
+    reason = context.get("error") if isinstance(context, Mapping) else None
+    return str(reason or "it cannot be parsed")
 
 
 def _message(kind: str, error: Mapping[str, object]) -> str:

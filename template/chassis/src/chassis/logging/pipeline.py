@@ -4,11 +4,13 @@ An event's own field cannot pose as a fixed one: ``log.info("x", service="other"
 """
 
 import inspect
+import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType, TracebackType
 
 from chassis.context import current
@@ -37,6 +39,9 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 _FIXED = frozenset(FIXED)
 _IDS = ("request_id", "trace_id", "span_id")
+ACCESS = "chassis.access"
+"""The logger whose lines name no caller: it is the request layer, always."""
+_PACKAGES = f"site-packages{os.sep}"
 _INTERNAL = ("structlog", "chassis.logging", "logging", "warnings")
 _FRAME = re.compile(r"[\s|+\-]*File \"")
 _URGENT = frozenset({"error", "critical"})
@@ -64,6 +69,7 @@ class Pipeline:
         self._render = render
         self.masker = masker or Masker()
         self._caller = caller
+        self._folder = _working_folder()
         self._enrich = enrich
 
     def send_to(self, sink: Sink) -> None:
@@ -151,8 +157,9 @@ class Pipeline:
             "environment": self.environment,
             "logger": masked("logger", logger),
         }
-        if self._caller:
-            fields["caller"] = find_caller() if caller is None else dict(caller)
+        if self._caller and logger != ACCESS:
+            found = find_caller() if caller is None else caller
+            fields["caller"] = {**found, "file": self._shorter(str(found["file"]))}
         for name in _IDS:
             value = around.pop(name, None)
             if value is not None:
@@ -163,6 +170,10 @@ class Pipeline:
                 name += "_"  # noqa: PLW2901  # the name that is free
             fields[name] = value
         return fields
+
+    def _shorter(self, file: str) -> str:
+        """Return the path of a source file from the folder of the service, or from that of a package."""
+        return file.removeprefix(self._folder).rpartition(_PACKAGES)[2]
 
     def _around(self) -> dict[str, object]:
         fields = dict(current())
@@ -190,6 +201,13 @@ class Pipeline:
 def timestamp(at: datetime) -> str:
     """Return a UTC time as ISO 8601 with microseconds and Z."""
     return f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def _working_folder() -> str:
+    try:
+        return f"{Path.cwd()}{os.sep}"
+    except OSError:  # it was removed, or may not be read
+        return ""
 
 
 def find_caller() -> dict[str, object]:
