@@ -35,6 +35,7 @@ UNWANTED = frozenset(
         "azure",
         "boto3",
         "colorama",
+        "ctypes",
         "google",
         "grpc",
         "httpcore2",

@@ -50,7 +50,9 @@ def test_every_pattern_of_the_chassis_can_be_compiled() -> None:
     users = [path for path in root.rglob("*.py") if "from chassis.pattern import" in path.read_text("utf-8")]
     names = [".".join(path.relative_to(root.parent).with_suffix("").parts) for path in users]
     modules = [importlib.import_module(name) for name in names]
-    patterns = [value for module in modules for value in vars(module).values() if isinstance(value, LazyPattern)]
+    patterns = [
+        value for module in modules for value in vars(module).values() if isinstance(value, LazyPattern)
+    ]
     assert len(patterns) >= len(modules) > 0
     for one in patterns:
         re.compile(one.pattern, one.flags)

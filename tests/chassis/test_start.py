@@ -16,6 +16,7 @@ NOT_NEEDED = frozenset(
         "azure",
         "boto3",
         "colorama",
+        "ctypes",
         "google",
         "grpc",
         "httpcore2",

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from anyio.lowlevel import checkpoint
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -178,8 +179,8 @@ async def _lifespan(service: FastAPI) -> AsyncIterator[None]:
     if not isinstance(service, Service):
         raise TypeError("this lifespan belongs to a Service")
     try:
-        # Starts the first thread and imports what that needs: the first request would wait 35 ms for it.
-        await run_in_threadpool(flush_logs)
+        # Imports what runs threads and cancels tasks: the first request would wait 35 ms for it.
+        await checkpoint()
         async with service.environment.lifecycle.running():
             yield
     finally:

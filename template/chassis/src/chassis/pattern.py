@@ -1,7 +1,7 @@
 """Regular expressions that are compiled when they are first used.
 
-Python compiles in Python: the rules of masking alone were 45 of the 357 million instructions that the chassis
-added to the import of FastAPI, and most services never meet a text that needs one of them.
+Python compiles in Python: 55 of the 357 million instructions that the chassis added to the import of FastAPI
+went into patterns, most of them rules of masking, which wait for a text that shows their sign.
 """
 
 import re
@@ -13,8 +13,8 @@ __all__ = ["LazyPattern", "pattern"]
 def pattern(source: str, flags: int = 0) -> re.Pattern[str]:
     """Return what stands for ``re.compile(source, flags)``.
 
-    The first call of each method compiles or finds it compiled; from the second one on a method costs what
-    that of a compiled pattern does. Thread-safe. An expression that is wrong raises ``re.error`` then.
+    The first call of each method compiles, or finds what was compiled; later ones cost 30 ns more than those of
+    a compiled pattern. Thread-safe. A wrong expression raises ``re.error`` at its first call.
     """
     return cast("re.Pattern[str]", LazyPattern(source, flags))
 

@@ -12,6 +12,7 @@ Source: https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/X-Fo
 
 import functools
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final, Literal
 
@@ -29,6 +30,7 @@ _CACHED: Final = 4_096
 _SECURE: Final = {"https": True, "wss": True, "http": False, "ws": False}
 
 
+@dataclass(frozen=True, slots=True)
 class Peer:
     """The other end of a connection, as the client and not as the proxy in between.
 
@@ -36,11 +38,8 @@ class Peer:
     client's: http or https, for WebSockets ws or wss.
     """
 
-    __slots__ = ("address", "scheme")
-
-    def __init__(self, address: str, scheme: str) -> None:
-        self.address: Final = address
-        self.scheme: Final = scheme
+    address: str
+    scheme: str
 
 
 class TrustedProxies:

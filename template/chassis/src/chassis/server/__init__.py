@@ -7,6 +7,7 @@
 - ``listener``: one socket and the connections that came through it
 - ``supervisor``: the parent of several workers
 - ``reloader``: restarts the service when a source file changes
+- ``collector``: the garbage collector, held while the service is built
 - ``sockets``: opening the ports, and saying why that failed
 - ``signals``: what asks the process to stop
 - ``exits``: the exit codes

@@ -11,7 +11,7 @@ from uvicorn.importer import ImportFromStringError
 from uvicorn.loops.auto import auto_loop_factory
 
 from chassis.logging import configure_logging, flush_logs, log_loop_exceptions
-from chassis.server import exits
+from chassis.server import collector, exits
 from chassis.server.application import Application, build
 from chassis.server.listener import Listener, StartupFailed
 from chassis.server.signals import Stop
@@ -65,7 +65,8 @@ class Worker:
     def run(self) -> int:
         """Serve, and return the exit code."""
         try:
-            application = build(self._factory, None if self._reads_settings else self._settings)
+            with collector.held():
+                application = build(self._factory, None if self._reads_settings else self._settings)
         except SettingsError as error:
             sys.stderr.write(f"{error}\n")
             return exits.CONFIG
@@ -128,6 +129,7 @@ class Worker:
             except OSError as error:
                 sys.stderr.write(f"{cannot_listen(error, server.host, port, variable)}\n")
                 return exits.FAILED
+        collector.freeze()
         self._on_ready()
         log.info(
             "serving",
