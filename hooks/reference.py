@@ -34,7 +34,9 @@ Generated from the settings classes by `hooks/reference.py`; do not edit. [Confi
 tells in which order the sources are asked, and how values are written.
 """
 _ENV_HEAD = """\
-# Owned by the template: every variable that the chassis reads, with its default.
+# Owned by the template: every setting of the chassis, with the library's default.
+# config/defaults.yaml and config/service.yaml give some of them another value in this service: what is set
+# here as a variable wins. `.venv/bin/chassis config show` prints what holds.
 # Copy this file to .env, which is never committed, and set there what you need. A variable that is commented
 # out or empty counts as not set.
 """

@@ -44,7 +44,7 @@ def remove_items(service: Path, package: str) -> Path:
 
 
 def test_the_tutorial_ends_with_a_service_that_passes(
-    template: Path, tmp_path: Path, check: Callable[[Path], None]
+    template: Path, tmp_path: Path, check: Callable[[Path], None], start: Callable[..., Any]
 ) -> None:
     text = (ROOT / "docs" / "tutorial" / "first-service.md").read_text(encoding="utf-8")
     module, test = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -62,6 +62,9 @@ def test_the_tutorial_ends_with_a_service_that_passes(
         composed = composed.replace(before, after)
     root.write_text(composed, encoding="utf-8")
     check(service)
+    (called,) = re.findall(r"^    curl localhost:8000(/hello/\S+)$", text, re.MULTILINE)
+    running = start(service, sys.executable, "-m", "greetings")
+    assert running.client.get(called).json() == {"greeting": "Hello, Ada!"}
 
 
 def test_the_example_is_deleted_as_the_readme_says(
@@ -71,6 +74,7 @@ def test_the_example_is_deleted_as_the_readme_says(
     copier.run_copy(str(template), service, data={"service_name": "Orders"}, defaults=True, quiet=True)
     readme = (service / "README.md").read_text(encoding="utf-8")
     assert "Remove `src/orders/items/` and `tests/test_items.py`" in readme
+    assert "In this README remove the lines about `items`" in readme
     root = remove_items(service, "orders")
     kept = [
         line for line in root.read_text(encoding="utf-8").splitlines(keepends=True) if "items" not in line
@@ -102,7 +106,44 @@ def test_every_target_that_the_documents_name_exists(in_memory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "docs/tutorial/first-service.md", "docs/how-to/start-a-service.md"]
+    "document",
+    ["README.md", "copier.yml", "docs/tutorial/first-service.md", "docs/how-to/start-a-service.md"],
+)
+def test_the_first_commit_holds_the_lock(document: str) -> None:
+    """Without it `make update` refuses the tree, and CI its first step."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    steps = r"git init\b.*?\bmake lock test\b.*?\bgit add \. && git commit"
+    assert re.search(steps, text, re.DOTALL)
+    assert text.count("git commit") == 1
+
+
+def test_the_rendered_readme_updates_by_the_target_that_needs_no_trust(in_memory: Path) -> None:
+    readme = (in_memory / "README.md").read_text(encoding="utf-8")
+    assert re.search("^    make update +#", readme, re.MULTILINE)
+    assert "copier update`" not in readme
+    assert not re.search("^    copier update", readme, re.MULTILINE)
+
+
+def test_the_index_lists_every_page_of_the_documentation_once() -> None:
+    folder = ROOT / "docs"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^- \[[^]]+\]\(([^)]+)\): \S", index, re.MULTILINE)
+    pages = {file.relative_to(folder).as_posix() for file in folder.rglob("*.md")} - {"README.md"}
+    assert sorted(listed) == sorted(pages)
+
+
+def test_the_readme_lists_every_task() -> None:
+    listed = re.findall(
+        r"^\| \[[^]]+\]\(docs/how-to/([^)]+)\) \| \S",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert sorted(listed) == sorted(file.name for file in (ROOT / "docs" / "how-to").glob("*.md"))
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["README.md", "docs/README.md", "docs/tutorial/first-service.md", "docs/how-to/start-a-service.md"],
 )
 def test_every_link_of_a_document_leads_somewhere(document: str) -> None:
     file = ROOT / document

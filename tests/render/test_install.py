@@ -1,6 +1,7 @@
 """Two renders get an environment of their own, locked and installed as a person would, by make alone."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -32,9 +33,16 @@ def make() -> Callable[..., str]:
             text=True,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return done.stdout + done.stderr
 
     return made
+
+
+def to_commit(service: Path) -> set[str]:
+    """What `git add .` would take, as in a repository that was begun just now."""
+    for command in (("init", "--quiet"), ("ls-files", "--others", "--exclude-standard", "-z")):
+        done = subprocess.run(["git", *command], cwd=service, check=True, capture_output=True, text=True)
+    return set(done.stdout.split("\0")) - {""}
 
 
 @pytest.mark.timeout(400)
@@ -42,7 +50,10 @@ def test_a_service_installs_uv_locks_checks_and_tests_itself(
     render: Callable[..., Path], make: Callable[..., str]
 ) -> None:
     service = render(bundles=["database"])
-    make(service, "lock", "check", "test")
+    rendered = to_commit(service)
+    printed = make(service, "lock", "check", "test")
+    assert not re.search(r"^ \+ \S+==", printed, re.MULTILINE)  # a line for each package hides the rest
+    assert to_commit(service) == rendered | {"uv.lock"}
     assert (service / ".uv" / "bin" / "uv").exists()
     locked = {package["name"] for package in tomllib.loads((service / "uv.lock").read_text())["package"]}
     assert {"vendored-chassis", "sqlalchemy", "alembic", "example-service"} <= locked

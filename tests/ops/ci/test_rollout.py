@@ -196,7 +196,7 @@ class TestCompose:
     @pytest.mark.parametrize(
         ("arguments", "password", "sentence"),
         [
-            (["staging"], "x", "Use: "),
+            (["staging"], "x", "ENVIRONMENT --back"),
             (["nowhere", "ghcr.io/acme/orders:1"], "x", "There is no environment nowhere"),
             (["staging", "ghcr.io/acme/other:1"], "x", "with a tag, and ghcr.io/acme/other:1 is none"),
             (["staging", "ghcr.io/acme/orders@sha256:00"], "x", "is none"),

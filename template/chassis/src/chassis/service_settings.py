@@ -71,7 +71,7 @@ class ServiceSettings(Settings):
     fast_path: bool = Field(
         True,
         description="Let requests pass by parts of FastAPI that they cannot use, where its version is known; "
-        "false serves every request by FastAPI's own code, in three times the time.",
+        "false serves every request by FastAPI's own code, which takes longer.",
     )
 
     service: ServiceIdentity = Field(default_factory=ServiceIdentity)

@@ -1,0 +1,70 @@
+"""The rendered Markdown looks as it was written: nothing sticks to the paragraph before it."""
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+# What a line is, by its beginning; what follows a list item belongs to it when it is indented.
+KINDS = {
+    "blank": re.compile(r"\s*$"),
+    "comment": re.compile(r"<!--.*-->$"),
+    "heading": re.compile(r"#{1,6} "),
+    "table": re.compile(r"\|"),
+    "list": re.compile(r"\s*([-*+]|\d+[.)]) "),
+    "indented": re.compile(r"\s"),
+    "text": re.compile(""),
+}
+MAY_TOUCH = {("comment", "heading"), ("list", "indented"), ("indented", "list")}
+
+
+def glued(text: str) -> list[str]:
+    """The lines that need a blank line before them and have none."""
+    return [
+        line
+        for (before, _), (kind, line) in pairwise(kinds(text))
+        if before != kind and "blank" not in (before, kind) and (before, kind) not in MAY_TOUCH
+    ]
+
+
+def kinds(text: str) -> Iterator[tuple[str, str]]:
+    """Each line with its kind; a block between fences is one line of text."""
+    fenced = False
+    for line in text.splitlines():
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+            if fenced:
+                yield ("indented" if line[0] == " " else "fence"), line
+        elif not fenced:
+            yield next(kind for kind, form in KINDS.items() if form.match(line)), line
+
+
+def test_no_block_sticks_to_another(service: Path, own_files: Callable[[Path], dict[str, Path]]) -> None:
+    wrong = {}
+    for path, file in own_files(service).items():
+        if path.endswith(".md"):
+            wrong[path] = glued(file.read_text(encoding="utf-8"))
+    assert {"README.md", "SECURITY.md"} <= wrong.keys()
+    assert {path: lines for path, lines in wrong.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["words\n| a |", "- one\n## Next", "1. one\n## Next", "words\n- one", "- one\nwords", "words\n    code"],
+)
+def test_what_sticks_is_found(text: str) -> None:
+    assert glued(text) == [text.splitlines()[1]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!-- whose -->\n# Title\n\nwords\nwords\n\n- one\n  more\n- two\n\n| a |\n| - |\n\n## Next",
+        "words\n\n```\n# no heading\n| no table\n```\n\nwords",
+        "1. words\n\n   ```\n   - no list\n   ```\n2. words",
+    ],
+)
+def test_what_stands_alone_is_left_in_peace(text: str) -> None:
+    assert glued(text) == []
