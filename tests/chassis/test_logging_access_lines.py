@@ -176,6 +176,17 @@ def test_what_could_change_until_it_is_rendered_is_rendered_at_once(
     assert json.loads(capsys.readouterr().out)["items"] == ["one"]
 
 
+@pytest.mark.parametrize("large", ["x" * 5_000, 10**10_000], ids=["text", "number"])
+def test_what_would_fill_the_memory_while_it_waits_is_rendered_at_once(
+    taken: list[Any], large: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record({"request_id": HEX, "trace_id": HEX, "span_id": HEX[:16], "large": large})
+    record({"request_id": HEX, "large": large})
+    unconfigure_logging()
+    assert taken == []
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 def test_levels_of_the_access_log_change_while_the_process_runs(taken: list[Any]) -> None:
     logger, access = logging.getLogger("chassis.access"), AccessLog()
 

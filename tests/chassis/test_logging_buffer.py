@@ -164,6 +164,24 @@ def test_lines_that_the_output_refused_are_told_when_it_takes_some_again(make: M
     assert output.lines == [b"3\n", b"dropped 2\n", b"4\n"]
 
 
+def test_an_output_that_raises_does_not_end_the_log(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer, output = make()
+    take = output.write
+
+    def fail(_: bytes) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(output, "write", fail)
+    buffer.write(b"1\n")
+    buffer.flush()
+    monkeypatch.setattr(output, "write", take)
+    buffer.write(b"2\n")
+    buffer.flush()
+    buffer.flush()
+    assert output.lines == [b"2\n", b"dropped 1\n"]
+    assert buffer.dropped == 1
+
+
 def test_flushing_gives_up_on_an_output_that_takes_nothing(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,13 @@ class TestLoadObject:
         assert sys.path.count(str(tmp_path / "src")) == 1
         del sys.modules["only_here_once"]
 
+    def test_from_the_directory_itself(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "only_here_too.py").write_text("value = 8\n")
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        assert load_object("only_here_too:value", tmp_path) == 8
+        assert sys.path[-1] == str(tmp_path)
+        del sys.modules["only_here_too"]
+
     @pytest.mark.parametrize("reference", ["json", "json:", ":dumps"])
     def test_form(self, reference: str) -> None:
         with pytest.raises(ServiceNotFoundError, match="must have the form"):

@@ -94,6 +94,19 @@ def test_text_that_is_no_unicode_is_replaced(tracing: Tracing) -> None:
     assert {a.key: a.value.string_value for a in span.attributes}["url.path"] == "/?"
 
 
+def test_what_a_client_chose_is_masked_and_has_a_bound(tracing: Tracing) -> None:
+    def told(agent: bytes, path: str) -> tuple[str, str]:
+        span = a_span(tracing, (b"user-agent", agent), path=path)
+        assert_equal(tracing, span)
+        (sent,) = spans_of(written(tracing, span))
+        attributes = {a.key: a.value.string_value for a in sent.attributes}
+        return attributes["user_agent.original"], attributes["url.path"]
+
+    assert told(b"curl token=hunter2hunter2", "/") == ("curl token=hu***r2", "/")
+    assert told(b"curl " + b"a" * 600, f"/{'b' * 2000}/{'c' * 60_000}") == ("curl", f"/{'b' * 2000}/...")
+    assert told(b"a" * 60_000, "/") == ("a" * 512, "/")
+
+
 def test_slices_of_one_batch_are_one_request(tracing: Tracing) -> None:
     spans = [a_span(tracing) for _ in range(2 * SLICE + 1)]
     found = [span.span_id.hex() for span in spans_of(written(tracing, *spans))]

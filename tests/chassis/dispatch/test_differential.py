@@ -154,6 +154,21 @@ async def test_routes_may_be_added_at_any_time() -> None:
     assert await all_same() == [404, 200, 200, 307, 200]
 
 
+async def test_a_router_that_was_taken_out_of_an_included_one_is_served_no_longer() -> None:
+    app, outer, inner = FastAPI(), APIRouter(), APIRouter()
+
+    @inner.get("/a")
+    async def endpoint() -> int:
+        return 1
+
+    outer.include_router(inner)
+    app.include_router(outer)
+    stacks = both_stacks(app)
+    assert (await assert_same(app, stacks, get("/a"))).sent[0]["status"] == 200
+    outer.routes.clear()
+    assert (await assert_same(app, stacks, get("/a"))).sent[0]["status"] == 404
+
+
 async def test_a_route_that_equals_the_one_it_replaces_takes_its_place() -> None:
     app = FastAPI()
 

@@ -46,4 +46,7 @@ def test_two_request_ids_are_none() -> None:
 
 def test_a_client_says_at_most_512_characters_about_itself() -> None:
     assert user_agent_of({b"user-agent": b"\xe9" * 600}) == "é" * 512
+    # What the cut leaves of a word may be half a secret, which no rule knows.
+    cut = b"curl " + b"x" * 490 + b" https://user:hunter2hunter2@example.com"
+    assert user_agent_of({b"user-agent": cut}) == "curl " + "x" * 490
     assert user_agent_of({}) == ""

@@ -11,7 +11,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.testclient import TestClient
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.app import Service, create_app
 from chassis.dispatch.dispatcher import Dispatcher
@@ -98,6 +98,25 @@ def test_routes_are_compiled_behind_middleware_of_the_application_too(dispatched
     app.add_middleware(GZipMiddleware)
     assert TestClient(app).get("/items/7").text == "7"
     assert dispatched == ["/items/7"]
+
+
+class Hiding:
+    """Middleware that keeps the next application under a name of its own, and has no place for another."""
+
+    __slots__ = ("wrapped",)
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.wrapped = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.wrapped(scope, receive, send)
+
+
+def test_middleware_that_hides_the_router_keeps_it(dispatched: list[str]) -> None:
+    app = service()
+    app.add_middleware(Hiding)
+    assert TestClient(app).get("/items/7").text == "7"
+    assert dispatched == []
 
 
 def test_middleware_of_the_application_is_passed(logs: list[dict[str, object]]) -> None:

@@ -4,11 +4,13 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 import httpx2
 import pytest
-from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, Request
+from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
+from log_capture import capture_logs
 from starlette.types import Message, Receive, Scope, Send
 
 from chassis import context
@@ -161,6 +163,18 @@ async def test_the_application_s_own_headers_win_and_the_server_stays_unnamed(ro
     assert "server" not in response.headers
 
 
+async def test_an_id_that_the_application_passes_on_does_not_stand_beside_the_request_s(
+    router: APIRouter,
+) -> None:
+    @router.get("/passed-on")
+    async def passed_on() -> PlainTextResponse:
+        return PlainTextResponse("x", headers={"X-Request-ID": "of-another-service"})
+
+    async with client_of(build(router)) as client:
+        response = await client.get("/passed-on", headers={"x-request-id": "of-this-request"})
+    assert response.headers.get_list("x-request-id") == ["of-this-request"]
+
+
 async def test_a_declared_body_over_the_limit_is_refused_unread(router: APIRouter) -> None:
     settings = ServiceSettings(
         security=SecuritySettings(max_body_bytes=10), rate_limiting=RateLimitSettings(enabled=False)
@@ -260,6 +274,17 @@ async def test_metrics_carry_the_route_template(router: APIRouter) -> None:
     text = service.environment.metrics.render(None)[0].decode()
     assert 'route="/v1/items/{item_id}"' in text
     assert 'route="/health/live"' in text
+
+
+async def test_a_status_is_a_number_in_the_access_line(router: APIRouter) -> None:
+    @router.get("/created")
+    async def created() -> Response:
+        return PlainTextResponse(status_code=HTTPStatus.CREATED)
+
+    async with client_of(build(router)) as client:
+        with capture_logs() as events:
+            await client.get("/created")
+    assert [type(event["status"]) for event in events if event["event"] == "request"] == [int]
 
 
 async def test_a_request_in_background_work_is_no_longer_in_progress(router: APIRouter) -> None:

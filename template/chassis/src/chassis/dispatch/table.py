@@ -85,12 +85,13 @@ class RouteTable:
         self._routes = list(router.routes)
         self._routers: list[APIRouter] = [router]
         self.by_method = self._compile(list(_known(self._walk())))
-        self._versions = [(each, each._routes_version) for each in self._routers]  # noqa: SLF001 - its only sign of a change
+        # Its only signs of a change: it counts what is added, and a removal shows in the length.
+        self._versions = [(each, each._routes_version, len(each.routes)) for each in self._routers]  # noqa: SLF001 - as said
 
     def is_stale(self) -> bool:
         """Tell whether the routes are others now. This is asked for each request, and takes half a microsecond."""
-        for router, version in self._versions:
-            if router._routes_version != version:  # noqa: SLF001 - as above
+        for router, version, count in self._versions:
+            if router._routes_version != version or len(router.routes) != count:  # noqa: SLF001 - as above
                 return True
         routes = self._router.routes
         # Identity, since two routes that differ in their status alone are equal.

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from sys import getsizeof
 from time import time
 
 from chassis import context
@@ -10,6 +11,8 @@ from chassis.logging.loggers import ACTIVE, PROCESSORS, to_line
 from chassis.structured import structlog
 
 _LONGEST_PATH = 2_048
+_MOST_BOUND_BYTES = 4_096
+_IDS = 3  # request, trace, span
 _FIRST_CLIENT_ERROR = 400
 _FIRST_SERVER_ERROR = 500
 _DEBUG, _INFO, _WARNING, _ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
@@ -67,6 +70,9 @@ class AccessLog:
             around = dict(context_fields)  # a background task may bind more later
             if not _FLAT.issuperset(map(type, around.values())):
                 put = None  # or change what it bound
+            elif len(around) > _IDS or "span_id" not in around:
+                # Thousands of records may wait for a blocked output, and only finished lines are bounded in bytes.
+                put = put if sum(map(getsizeof, around.values())) <= _MOST_BOUND_BYTES else None
         record: Record = (time(), around, path, seconds, level, method, route, status, client, user_agent)
         if put is None or PROCESSORS[0] is not to_line:
             self._write(record, context_fields)

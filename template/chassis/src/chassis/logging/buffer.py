@@ -205,12 +205,19 @@ class Buffer:
                 batch = [entries.popleft() for _ in range(min(left, _BATCH))]
             except IndexError:  # another thread writes too, at the end of the process
                 break
-            self._write(self._render(batch))
+            self._hand_over(batch)
             left -= _BATCH
         if count and self._target.dropped == failed and self._lost == lost and self.dropped > self._reported:
             missing, self._reported = self.dropped - self._reported, self.dropped
-            self._target.write(self._report(missing))
+            self._hand_over([self._report(missing)])
         return count
+
+    def _hand_over(self, batch: list[Any]) -> None:
+        try:
+            self._write(self._render(batch))
+        except Exception:  # noqa: BLE001  # memory may be short, and with the thread the log would end
+            with self._lock:
+                self._lost += len(batch)
 
     def _write(self, lines: list[bytes]) -> None:
         together = b"".join(lines)

@@ -30,6 +30,7 @@ QUIET: Mapping[str, int] = {
     "httpx2": logging.WARNING,
     "markdown_it": logging.INFO,
     "multipart": logging.INFO,
+    "opentelemetry.trace.span": logging.ERROR,  # it warns of each request whose tracestate is broken
     "python_multipart": logging.INFO,
     "urllib3": logging.INFO,
     "watchfiles": logging.WARNING,

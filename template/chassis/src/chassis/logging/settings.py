@@ -70,6 +70,7 @@ class Problem(NamedTuple):
 class Choices:
     """The settings of logging after the check."""
 
+    # No dataclass here and where few lines replace one: to define it takes 0.4 ms of every start.
     def __init__(self, sensitive_keys: tuple[str, ...]) -> None:
         self.level = logging.INFO
         self.levels: dict[str, int] = {}

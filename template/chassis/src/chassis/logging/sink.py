@@ -59,7 +59,7 @@ class StreamSink:
                 stream = self.stream
                 if stream is not None:
                     stream.flush()
-            except (OSError, ValueError, AttributeError):
+            except Exception:  # noqa: BLE001  # as in _write
                 return
 
     def _write(self, lines: bytes) -> int:
@@ -86,7 +86,7 @@ class StreamSink:
                 rest = rest[written:]
             if raw is binary:
                 raw.flush()
-        except (OSError, ValueError, AttributeError):
+        except Exception:  # noqa: BLE001  # whatever stands there as standard output may raise anything
             return min(max(1, len(rest)), len(lines))
         return min(len(rest), len(lines))
 

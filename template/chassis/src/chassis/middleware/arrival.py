@@ -52,4 +52,9 @@ def length_of(given: bytes) -> int | None:
 
 def user_agent_of(arrival: dict[bytes, bytes]) -> str:
     """Return what the client calls itself, at most 512 characters; empty if it says nothing."""
-    return arrival.get(b"user-agent", b"")[:_LONGEST_AGENT].decode("latin-1")
+    agent = arrival.get(b"user-agent", b"")
+    if len(agent) > _LONGEST_AGENT:
+        agent = agent[:_LONGEST_AGENT]
+        # The last word may be half a secret, which no rule knows.
+        agent = agent.rpartition(b" ")[0] or agent
+    return agent.decode("latin-1")

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Iterable
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Exchange", "Header"]
 
 Header = tuple[bytes, bytes]
+
+_NEVER_ITS: Final = frozenset({b"server", b"x-request-id"})
 
 
 class Exchange:
@@ -84,7 +86,9 @@ class Exchange:
         kind = message["type"]
         if kind == "http.response.start":
             self.response_started = True
-            self.status = message["status"]
+            status = message["status"]
+            # JSONResponse(status_code=HTTPStatus.CREATED) sends the member of the enumeration.
+            self.status = status if type(status) is int else int(status)
             message = {**message, "headers": self._complete(message.get("headers", ()))}
         elif kind == "http.response.body" and not message.get("more_body", False):
             self.report()
@@ -118,12 +122,15 @@ class Exchange:
             self._layer.report(self, perf_counter() - self._started_at)
 
     def _complete(self, headers: Iterable[Header]) -> list[Header]:
-        """Add the standard's headers. What the application set itself wins; it never names the server."""
+        """Add the standard's headers. What the application set itself wins.
+
+        But it never names the server, and an id that it passes on from somewhere else is not this request's.
+        """
         own = headers if type(headers) is list else list(headers)
         standard, names = self._layer.standard_headers(self.peer.scheme)
         for name, _ in own:
             if name in names:
-                own = [header for header in own if header[0] != b"server"]
+                own = [header for header in own if header[0] not in _NEVER_ITS]
                 set_by_it = {name for name, _ in own}
                 standard = [header for header in standard if header[0] not in set_by_it]
                 break

@@ -59,7 +59,8 @@ def why_not(app: FastAPI, stack: ASGIApp) -> str | None:
 def enter(app: FastAPI, stack: ASGIApp, entry: ASGIApp) -> None:
     """Let requests that have passed the layers of ``stack`` enter ``app`` there instead of at its router."""
     layers = _layers(app, stack)
-    if layers and entry != app.router.middleware_stack:
+    # Middleware that keeps the next application under another name hides the router.
+    if layers and entry != app.router.middleware_stack and getattr(layers[-1], "app", None) is app.router:
         layers[-1].app = entry
 
 

@@ -83,7 +83,9 @@ class RequestLayer:
         self._requests = collaborators.metrics.requests
         self._traces = collaborators.tracing.enabled
         self._plain, self._secure = headers.headers_for("http"), headers.headers_for("https")
-        self._names = frozenset({b"server", b"connection", *(name for name, _ in self._secure)})
+        self._names = frozenset(
+            {b"server", b"connection", b"x-request-id", *(name for name, _ in self._secure)}
+        )
         self._drained = collaborators.lifecycle.state == "draining"
         collaborators.lifecycle.on_drain("request layer", self._note_drain)
 

@@ -109,9 +109,7 @@ def _span(span: RequestSpan) -> bytes:
             _shape(span.method, span.route, span.status_code, span.scheme),
             _text("url.path", mask_text(span.path)),
             b"" if span.client is None else _known("client.address", span.client),
-            b""
-            if span.user_agent is None
-            else _known("user_agent.original", span.user_agent.decode("latin-1")),
+            b"" if span.user_agent is None else _agent(span.user_agent),
             _end_of_error(b"\x7a\x02\x18\x02", 0x85, 0x01, remote)
             if failed
             else _end(b"\x7a\x00", 0x85, 0x01, remote),
@@ -141,6 +139,11 @@ def _text(key: str, value: str) -> bytes:
 
 # Of a client a service sees many requests.
 _known = lru_cache(maxsize=2048)(_text)
+
+
+@lru_cache(maxsize=2048)
+def _agent(user_agent: bytes) -> bytes:
+    return _text("user_agent.original", mask_text(user_agent.decode("latin-1")))
 
 
 def _number(key: str, value: int) -> bytes:

@@ -154,5 +154,5 @@ def _attributes(span: RequestSpan) -> MutableMapping[str, AnyValue]:
     if span.client is not None:
         attributes["client.address"] = span.client
     if span.user_agent is not None:
-        attributes["user_agent.original"] = span.user_agent.decode("latin-1")
+        attributes["user_agent.original"] = mask_text(span.user_agent.decode("latin-1"))
     return attributes

@@ -32,6 +32,9 @@ SPAN_KEY = next(iter(set_span_in_context(INVALID_SPAN, Context())))
 SAMPLED, RANDOM = int(TraceFlags.SAMPLED), int(TraceFlags.RANDOM_TRACE_ID)
 
 _MAX_EVENTS = 128
+# As the access line has them. A client chooses both, and thousands of spans may wait for a collector.
+_LONGEST_PATH = 2_048
+_LONGEST_AGENT = 512
 
 
 def _switches() -> tuple[Callable[[Context], Token[Context]], Callable[[Token[Context]], None]]:
@@ -87,6 +90,11 @@ class RequestSpan(Span):
         finish: Callable[["RequestSpan"], None],
     ) -> None:
         """Note what a sampled request is."""
+        if len(path) > _LONGEST_PATH:
+            path = f"{path[:_LONGEST_PATH].rpartition('/')[0]}/..."
+        if user_agent is not None and len(user_agent) > _LONGEST_AGENT:
+            user_agent = user_agent[:_LONGEST_AGENT]
+            user_agent = user_agent.rpartition(b" ")[0] or user_agent
         self.sampled = True
         self.method = method
         self.path = path
