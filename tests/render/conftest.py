@@ -29,6 +29,7 @@ OTHER_ANSWERS = {
     "team_email": "first.last+tag@mail.example.co.uk",
     "port": 65535,
     "image_registry": "localhost:5000/team/shop",
+    "repository_url": "https://git.example.com:8443/shop/orders_v1.2",
 }
 
 

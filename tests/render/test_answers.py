@@ -91,6 +91,11 @@ BAD_ANSWERS = [
     ("image_registry", "registry.example.com/", "host and a path"),
     ("image_registry", "", "host and a path"),
     ("image_registry", "x" * 300, "300 characters"),
+    ("repository_url", "git.example.com/orders", "https://"),
+    ("repository_url", "https://git.example.com/orders/", "without a slash"),
+    ("repository_url", "https://git.example.com/a b", "address"),
+    ("repository_url", "javascript:alert(1)", "address"),
+    ("repository_url", "https://" + "x" * 300, "308 characters"),
 ]
 GOOD_ANSWERS = [
     ("service_slug", "a"),
@@ -102,6 +107,8 @@ GOOD_ANSWERS = [
     ("port", "65535"),
     ("image_registry", "localhost:5000"),
     ("image_registry", "ghcr.io/my-org/my_team"),
+    ("repository_url", ""),
+    ("repository_url", "http://localhost:3000/shop/orders"),
     ("bundles", "[]"),
     ("bundles", "[database]"),
 ]

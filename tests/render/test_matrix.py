@@ -360,3 +360,15 @@ def test_the_example_of_the_environment_lists_every_setting(
         groups[bundle] = getattr(importlib.import_module(module), name)
     generated = reference.env_example(ServiceSettings, groups)
     assert (template / "template" / ".env.example.jinja").read_text(encoding="utf-8") == generated
+
+
+def test_alerts_link_to_the_runbooks_of_the_repository(render: Callable[..., Path]) -> None:
+    for ci, pages in (("github", "/blob/main/docs/runbooks/"), ("gitlab", "/-/blob/main/docs/runbooks/")):
+        address = "https://git.example.com/shop/orders"
+        folder = render(library=False, ci=ci, repository_url=address, bundles=["database"])
+        for rules in ("chassis.yml", "database.yml"):
+            text = (folder / "deploy" / "prometheus" / "rules" / rules).read_text(encoding="utf-8")
+            links = re.findall(r"runbook_url: \"?([^\s\"]+)", text)
+            assert links
+            assert all(link.startswith(address + pages) for link in links)
+            assert all((folder / "docs" / "runbooks" / link.rpartition("/")[2]).is_file() for link in links)
