@@ -129,7 +129,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run Copier in this process, where it is quick."""
 
-    def run_copier(arguments: Sequence[str | Path], directory: Path) -> Completed:
+    def run_copier(arguments: Sequence[str | Path], directory: Path, service: Path) -> Completed:
+        del service
         said = io.StringIO()
         with contextlib.chdir(directory), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             _, code = CopierApp.run(["copier", *map(str, arguments)], exit=False)

@@ -154,6 +154,7 @@ def test_an_adopted_application_is_served_inside_the_layer_and_updated(
         metrics = get(f"{url}/metrics")[0]
         assert f'service_requests_total{{method="GET",route="{shape.route}",status="200"}} 1\n' in metrics
         assert f'service="{shape.name}"' in metrics
+    examine(service)
 
     # After an update: what is kept is as it was, the rest is new.
     before = files(service)
@@ -349,11 +350,27 @@ def run_tests(service: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def examine(service: Path) -> None:
+    """Let the doctor look at it. Nothing but the folder tells where its modules are."""
+    variables = environment(service, PORT="0")
+    del variables["PYTHONPATH"]
+    chassis = Path(sys.executable).with_name("chassis")
+    command = [chassis, "doctor", "--json"]
+    done = subprocess.run(command, cwd=service, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    application = [finding for finding in json.loads(done.stdout)["findings"] if finding["check"] == "app"]
+    assert [finding["level"] for finding in application] == ["ok"]
+
+
 @contextmanager
 def served(service: Path, shape: Shape) -> Iterator[str]:
-    """Run the service as the guide says; gives its address, which it logs."""
+    """Run the service as an image does by the guide; gives its address, which it logs."""
+    command = re.search(r"^ *CMD (\[.*\])$", GUIDE, re.MULTILINE)
+    assert command is not None
+    python, *arguments = json.loads(command[1].replace("bookings", shape.package))
+    assert python == "python"
     with subprocess.Popen(
-        [sys.executable, "-m", shape.package],
+        [sys.executable, *arguments],
         cwd=service,
         env=environment(service, PORT="0", LOG_FORMAT="json", DRAIN_DELAY="0"),
         stdout=subprocess.PIPE,

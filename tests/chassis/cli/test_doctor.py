@@ -336,3 +336,35 @@ def test_a_resource_that_does_not_start_is_a_problem(examine: Examine, rewrite: 
     code, found = examine("--online")
     assert code == 1
     assert "no database" in found["start"][0]["message"]
+
+
+def test_a_wrapped_application_is_well(examine: Examine, rewrite: Rewrite) -> None:
+    wrapped = """    from chassis.wrapping import wrap
+    from fastapi import FastAPI
+    return wrap(FastAPI(), settings or load(Settings))
+    return chassis_app"""
+    rewrite("app.py", "    return chassis_app", wrapped)
+    code, found = examine("--online")
+    assert code == 0
+    assert found["app"][0]["message"] == "sample 0.0.0 can be built"
+    assert {finding["level"] for finding in found["health"]} <= {"ok", "warning"}
+
+
+def test_a_package_beside_pyproject_is_looked_at(examine: Examine, sample: Path) -> None:
+    (sample / "src" / sample.name).rename(sample / sample.name)
+    (sample / "src").rmdir()
+    (sample / sample.name / "store.py").write_text("import chassis.bundles.database\n")
+    code, found = examine()
+    assert code == 0
+    assert found["app"][0]["level"] == "ok"
+    assert found["bundles"][0]["message"] == "database"
+
+
+def test_a_package_named_by_a_variable_needs_no_project(
+    examine: Examine, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICE_PACKAGE", sample.name)
+    (sample / "pyproject.toml").unlink()
+    code, found = examine()
+    assert code == 0
+    assert found["python"][0]["level"] == "ok"

@@ -79,3 +79,26 @@ def test_a_create_app_that_returns_something_else_is_refused(
     rewrite("app.py", "return chassis_app.create_app", "return (lambda *_, **__: None)")
     assert run(["openapi", "--directory", str(sample)]) == 2
     assert "create_app" in capsys.readouterr().err
+
+
+WRAPPED = """    from chassis.wrapping import wrap
+    from fastapi import FastAPI
+    return wrap(FastAPI(title="inside"), settings or load(Settings))
+    return chassis_app"""
+
+
+def test_of_a_wrapped_application_it_is_that_of_the_application(
+    sample: Path, rewrite: Rewrite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rewrite("app.py", "    return chassis_app", WRAPPED)
+    assert run(["openapi", "--directory", str(sample)]) == 0
+    assert json.loads(capsys.readouterr().out)["info"]["title"] == "inside"
+
+
+def test_a_wrapped_application_may_have_none(
+    sample: Path, rewrite: Rewrite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without = WRAPPED.replace('FastAPI(title="inside")', "lambda *_: None")
+    rewrite("app.py", "    return chassis_app", without)
+    assert run(["openapi", "--directory", str(sample)]) == 2
+    assert "has no OpenAPI document" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """``chassis verify``: exact, drift, or cannot tell."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ def rendered(tmp_path: Path) -> Path:
     folder = tmp_path / "rendered"
     (folder / LIBRARY).mkdir(parents=True)
     (folder / LIBRARY / "context.py").write_text("context = 1\n")
-    (folder / "Makefile").write_text("all:\n")
+    (folder / "Makefile").write_text("update:\n\tchassis update\n")
     shutil.copy(STATEMENT, folder / "chassis/ownership.toml")
     record = {
         "releases": [{"version": "0.1.0", "digest": release.digest(folder / LIBRARY)}],
@@ -48,17 +49,17 @@ def service(tmp_path: Path, rendered: Path) -> Path:
 def template(tmp_path: Path, rendered: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The template, whose render is a copy."""
 
-    def render(clone: Path, commit: str, answers: Path, directory: Path) -> None:
-        assert (clone.name, commit) == ("template.git", "0.1.0")
+    def render(clone: Path, commit: str, answers: Path, directory: Path, **_: object) -> None:
+        assert clone.name == "template.git"
+        assert re.fullmatch(r"0\.1\.0(-1-g[0-9a-f]+)?", commit)
         shutil.copytree(rendered, directory)
         shutil.copy(answers, directory)
 
     monkeypatch.setattr(copier_run, "render", render)
     folder = tmp_path / "template"
     folder.mkdir()
-    config = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgSign=false"]
     for command in ("init --quiet", "commit --quiet --allow-empty --message=x", "tag 0.1.0"):
-        subprocess.run(["git", *config, *command.split()], cwd=folder, check=True)
+        git(folder, *command.split())
     return folder
 
 
@@ -75,6 +76,14 @@ def run(service: Path) -> Run:
         return CliRunner().invoke(app, ["--directory", str(directory), *arguments])
 
     return run
+
+
+def git(folder: Path, *arguments: str) -> str:
+    config = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgSign=false"]
+    done = subprocess.run(
+        ["git", *config, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
 
 
 def answer(folder: Path, source: str, commit: str = "0.1.0") -> None:
@@ -98,9 +107,21 @@ def test_every_file_of_the_chassis_that_differs_is_named(run: Run, service: Path
     assert result.exit_code == 1
     told = result.stdout.splitlines()
     assert told[0] == "2 files are not as the template has them; make update HEAL=1 restores them:"
-    assert told[1] == f"{LIBRARY}/context.py: edited by hand"
-    assert told[2].startswith("    -> src/: ")
-    assert told[3] == f"{LIBRARY}/mine.py: added by hand"
+    assert told[1:3] == [f"{LIBRARY}/context.py: edited by hand", f"{LIBRARY}/mine.py: added by hand"]
+    # What to do is said once for both.
+    assert told[3].startswith("    -> src/: ")
+    assert len(told) == 4
+
+
+@pytest.mark.parametrize("makefile", [None, "all:\n"])
+def test_without_the_targets_of_the_template_the_command_is_named(
+    run: Run, service: Path, makefile: str | None
+) -> None:
+    (service / "Makefile").unlink()
+    if makefile is not None:
+        (service / "Makefile").write_text(makefile)
+    (service / LIBRARY / "context.py").write_text("context = 2\n")
+    assert "; chassis update --heal restores them:" in run().stdout
 
 
 def test_a_file_that_is_missing_is_drift(run: Run, service: Path) -> None:
@@ -141,7 +162,7 @@ def test_a_commit_between_releases_cannot_be_told_offline(run: Run, service: Pat
     (service / LIBRARY / "context.py").write_text("context = 2\n")
     result = run()
     assert result.exit_code == 2
-    assert "rendered from 0.1.0-2-gdeadbee, which is no release" in result.stdout
+    assert "rendered from an unreleased commit (0.1.0-2-gdeadbee): name a template" in result.stdout
 
 
 def test_a_service_that_left_the_template_can_still_ask(run: Run, service: Path) -> None:
@@ -187,3 +208,26 @@ def test_a_template_that_cannot_be_reached_is_told(run: Run, tmp_path: Path) -> 
     result = run("--template", f"file://{tmp_path}/nowhere")
     assert result.exit_code == 2
     assert "the template cannot be fetched from" in result.stdout
+
+
+def test_an_unreleased_commit_is_compared_with_itself(run: Run, service: Path, template: Path) -> None:
+    git(template, "commit", "--quiet", "--allow-empty", "--message=y")
+    described = git(template, "describe", "--tags")
+    answer(service, str(template), described)
+    result = run()
+    first, second = result.stdout.splitlines()
+    assert first == f"Rendered from an unreleased commit ({described}): compared with that commit."
+    assert second == f"Exact: the template's files are those of {described}."
+
+
+def test_a_commit_that_the_template_does_not_have_is_not_compared_with_a_release(
+    run: Run, service: Path, template: Path
+) -> None:
+    """Rendered from files that were not committed: every file that they changed would be called edited."""
+    answer(service, str(template), "0.1.0-1-gdeadbee")
+    (service / LIBRARY / "context.py").write_text("context = 2\n")
+    result = run()
+    assert result.exit_code == 2
+    assert (
+        "unreleased commit (0.1.0-1-gdeadbee): the template has no commit 0.1.0-1-gdeadbee" in result.stdout
+    )

@@ -55,7 +55,9 @@ def find_service(directory: Path, environ: Mapping[str, str] | None = None) -> S
 
 
 def load_object(reference: str, root: Path | None = None) -> Any:
-    """Import ``package.module:name``; ``root`` is a directory whose ``src`` may hold a package not installed.
+    """Import ``package.module:name``; ``root`` is a directory that may hold a package that is not installed.
+
+    It is looked for in ``root/src`` and, as ``python -m`` started there does, in ``root`` itself.
 
     Raises ``ServiceNotFoundError`` when there is no such module or name. Other errors of the import are the
     module's own and pass.
@@ -63,9 +65,9 @@ def load_object(reference: str, root: Path | None = None) -> Any:
     module_name, colon, name = reference.partition(":")
     if not colon or not module_name or not name:
         raise ServiceNotFoundError(f"{reference} must have the form package.module:name")
-    source = None if root is None else str(root / "src")
-    if source is not None and Path(source).is_dir() and source not in sys.path:
-        sys.path.append(source)
+    for source in () if root is None else (root / "src", root):
+        if source.is_dir() and str(source) not in sys.path:
+            sys.path.append(str(source))
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

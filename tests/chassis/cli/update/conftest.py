@@ -86,7 +86,7 @@ def commit() -> Callable[[Path], str]:
 FIRST = {
     "copier.yml": "_subdirectory: template\n",
     "CHANGELOG.md": "# Changes\n\n## 0.1.0 (2026-11-01)\n\n- The first.\n",
-    "template/Makefile": "# Owned by the template\ntest:\n\t@true\n",
+    "template/Makefile": "# Owned by the template\ntest:\n\t@true\nupdate:\n\tchassis update\n",
     "template/.gitignore": "*.log\n",
     "template/SECURITY.md": "old\n",
     "template/pyproject.toml": '[tool.chassis]\npackage = "orders"\n',
@@ -98,7 +98,7 @@ FIRST = {
 CONFLICT = "<<<<<<< before updating\na\n=======\nb\n>>>>>>> after updating\n"
 SECOND = {
     "CHANGELOG.md": "# Changes\n\n## 0.2.0 (2026-11-02)\n\n- The `second`.\n\n## 0.1.0\n\n- The first.\n",
-    "template/Makefile": "# Owned by the template\ntest:\n\t@test ! -e broken\n",
+    "template/Makefile": "# Owned by the template\ntest:\n\t@test ! -e broken\nupdate:\n\tchassis update\n",
     "template/chassis/src/chassis/release.py": 'VERSION = "0.2.0"\n',
     "template/chassis/src/chassis/added.py": "added = 2\n",
 }
@@ -139,7 +139,7 @@ class FakeCopier:
     calls: list[dict[str, object]] = field(default_factory=list)
     during: Callable[[Path], None] = lambda _: None
 
-    def render(self, clone: Path, commit: str, answers: Path, directory: Path) -> None:
+    def render(self, clone: Path, commit: str, answers: Path, directory: Path, **_: object) -> None:
         archive = subprocess.run(
             ["git", "archive", commit, "template"], cwd=clone, check=True, capture_output=True
         ).stdout
@@ -148,28 +148,28 @@ class FakeCopier:
         shutil.move(directory.with_name(f"{directory.name}-all") / "template", directory)
         shutil.copy(answers, directory / ".copier-answers.yml")
 
-    def update(self, service: Path, commit: str, data: dict[str, str], *, trust: bool) -> str:
-        self.calls.append({"service": service, "commit": commit, "data": dict(data), "trust": trust})
-        self.during(service)
+    def update(self, tree: Path, commit: str, data: dict[str, str], *, trust: bool, **_: object) -> str:
+        self.calls.append({"service": tree, "commit": commit, "data": dict(data), "trust": trust})
+        self.during(tree)
         if self.fails:
             raise UpdateError("Copier could not update", output=self.fails)
-        answers = service / ".copier-answers.yml"
+        answers = tree / ".copier-answers.yml"
         text = answers.read_text(encoding="utf-8")
         source = json.loads(text.split("_src_path: ")[1].splitlines()[0])
         assert Path(source).name == "template.git"
-        rendered = service.parent / "rendered"
+        rendered = tree.parent / "rendered"
         self.render(Path(source), commit, answers, rendered)
         for owned in ("Makefile", "chassis"):
             if (rendered / owned).is_dir():
-                shutil.copytree(rendered / owned, service / owned, dirs_exist_ok=True)
-            elif (service / owned).exists():
-                shutil.copy(rendered / owned, service / owned)
+                shutil.copytree(rendered / owned, tree / owned, dirs_exist_ok=True)
+            elif (tree / owned).exists():
+                shutil.copy(rendered / owned, tree / owned)
         shutil.rmtree(rendered)
         old = text.split("_commit: ")[1].splitlines()[0]
         extra = "".join(f"{name}: {value}\n" for name, value in data.items())
         answers.write_text(text.replace(f"_commit: {old}", f"_commit: {commit}") + extra, encoding="utf-8")
         if self.conflict:
-            write_files(service, {self.conflict: CONFLICT})
+            write_files(tree, {self.conflict: CONFLICT})
         return self.says
 
 

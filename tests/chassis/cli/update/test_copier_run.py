@@ -60,13 +60,15 @@ def test_the_pinned_version_is_the_one_that_is_tested_with() -> None:
 def test_the_one_of_this_environment(tmp_path: Path) -> None:
     (tmp_path / "answers.yml").write_text("port: 8000\n")
     with pytest.raises(UpdateError, match="could not render") as raised:
-        copier_run.render(tmp_path / "no.git", "0.1.0", tmp_path / "answers.yml", tmp_path / "out")
+        copier_run.render(
+            tmp_path / "no.git", "0.1.0", tmp_path / "answers.yml", tmp_path / "out", service=tmp_path
+        )
     assert "no.git" in raised.value.output
 
 
-def test_one_of_another_version_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_of_another_version_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.0.0")
-    assert copier_run._program()[:2] != (sys.executable, "-m")
+    assert copier_run._program(tmp_path)[:2] != (sys.executable, "-m")
 
 
 def test_the_one_on_the_path_if_it_is_pinned(
@@ -74,7 +76,7 @@ def test_the_one_on_the_path_if_it_is_pinned(
 ) -> None:
     monkeypatch.setattr(copier_run, "PIN", "1.2.3")
     arguments = install("copier")
-    said = copier_run.update(tmp_path, "0.2.0", {"bundles": "[a]", "port": "1"}, trust=True)
+    said = copier_run.update(tmp_path, "0.2.0", {"bundles": "[a]", "port": "1"}, trust=True, service=tmp_path)
     assert said == "what a migration says"
     options = "--quiet --defaults --skip-answered --conflict inline --vcs-ref 0.2.0 --trust"
     data = "--data bundles=[a] --data port=1"
@@ -84,7 +86,7 @@ def test_the_one_on_the_path_if_it_is_pinned(
 def test_else_uv_fetches_it(install: Callable[[str], Path], tmp_path: Path) -> None:
     install("copier")
     arguments = install("uv")
-    copier_run.render(tmp_path / "t.git", "0.1.0", tmp_path / "answers", tmp_path / "out")
+    copier_run.render(tmp_path / "t.git", "0.1.0", tmp_path / "answers", tmp_path / "out", service=tmp_path)
     assert (
         arguments.read_text().split()
         == (
@@ -97,19 +99,30 @@ def test_else_uv_fetches_it(install: Callable[[str], Path], tmp_path: Path) -> N
 def test_without_either_it_says_what_to_install(install: Callable[[str], Path], tmp_path: Path) -> None:
     install("nothing")
     with pytest.raises(UpdateError, match="install uv, which fetches it"):
-        copier_run.update(tmp_path, "0.2.0", {}, trust=False)
+        copier_run.update(tmp_path, "0.2.0", {}, trust=False, service=tmp_path)
 
 
 def test_a_failure_shows_why(install: Callable[[str], Path], tmp_path: Path) -> None:
     install("uv")
     with pytest.raises(UpdateError, match="could not update to version broken") as raised:
-        copier_run.update(tmp_path, "broken", {}, trust=False)
+        copier_run.update(tmp_path, "broken", {}, trust=False, service=tmp_path)
     assert raised.value.output == "why it is broken"
 
 
-def test_uv_is_also_found_where_make_puts_it(install: Callable[[str], Path], tmp_path: Path) -> None:
+def test_uv_is_also_found_where_make_puts_it(
+    install: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install("nothing")
-    assert copier_run.find_uv(tmp_path) is None
-    (tmp_path / ".uv/bin").mkdir(parents=True)
-    (tmp_path / ".uv/bin/uv").touch()
-    assert copier_run.find_uv(tmp_path) == tmp_path / ".uv/bin/uv"
+    service = tmp_path / "orders"
+    own = service / ".uv/bin/uv"
+    own.parent.mkdir(parents=True)
+    assert copier_run.find_uv(service) is None
+    own.write_text(PROGRAM)
+    own.chmod(0o755)
+    monkeypatch.chdir(service)
+    assert copier_run.find_uv(Path()) == own
+    # Started in another folder, and from another one than the service's.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tree").mkdir()
+    copier_run.update(tmp_path / "tree", "0.2.0", {}, trust=False, service=service)
+    assert (own.parent / "arguments").read_text().startswith("tool\nrun\n")

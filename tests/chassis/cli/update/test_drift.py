@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.cli.update.drift import Edit, State, find_edits, heal, with_advice
+from chassis.cli.update.drift import Edit, State, find_edits, heal, tell, with_advice
 from chassis.cli.update.ownership import Ownership
 
 LIBRARY = "chassis/src/chassis"
@@ -49,14 +49,28 @@ def test_every_edit_says_where_the_change_belongs(service: Path, find: Callable[
         f"{LIBRARY}/mine.py": "added",
     }
     how = "The Makefile includes service.mk: add targets and set variables there."
-    assert edits["Makefile"].as_text() == f"Makefile: edited by hand\n    -> service.mk: {how}"
-    assert edits["SECURITY.md"].as_text() == "SECURITY.md: deleted by you (stays deleted)"
+    assert tell([edits["Makefile"]]) == ["Makefile: edited by hand", f"    -> service.mk: {how}"]
+    assert tell([edits["SECURITY.md"]]) == ["SECURITY.md: deleted by you (stays deleted)"]
     assert [edit.path for edit in edits.values() if not edit.is_drift] == ["SECURITY.md"]
 
 
 def test_a_place_that_nobody_extends_has_advice_alone() -> None:
-    assert Edit("x", State.EDITED, how="Ask.").as_text() == "x: edited by hand\n    -> Ask."
-    assert Edit("x", State.EDITED).as_text() == "x: edited by hand"
+    assert tell([Edit("x", State.EDITED, how="Ask.")]) == ["x: edited by hand", "    -> Ask."]
+    assert tell([Edit("x", State.EDITED)]) == ["x: edited by hand"]
+
+
+def test_advice_is_given_once_for_all_files_that_it_is_about() -> None:
+    asked = [Edit(path, State.EDITED, how="Ask.") for path in ("a", "c")]
+    other = Edit("b", State.ADDED, neighbour="src/", how="Wrap it.")
+    gone = Edit("d", State.DELETED, how="Ask.")
+    assert tell([asked[0], other, asked[1], gone]) == [
+        "a: edited by hand",
+        "c: edited by hand",
+        "    -> Ask.",
+        "b: added by hand",
+        "    -> src/: Wrap it.",
+        "d: deleted by you (stays deleted)",
+    ]
 
 
 def test_healing_restores_all_but_what_you_deleted(

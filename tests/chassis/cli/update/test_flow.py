@@ -159,7 +159,7 @@ def stopped(service: Path, copier: Any) -> None:
 @pytest.mark.parametrize(
     ("go_wrong", "error", "reason"),
     [
-        (unmerged, UpdateError, "these files have conflicts, so nothing was changed: HEAL=1"),
+        (unmerged, UpdateError, "these files have conflicts, so nothing was changed: make update HEAL=1"),
         (refused, UpdateError, "Copier could not update"),
         (broken, UpdateError, "the tests fail after the update, so nothing was changed"),
         (stopped, KeyboardInterrupt, "SIGTERM"),
@@ -300,8 +300,8 @@ def test_what_a_changed_answer_leaves_to_do_is_told(
 ) -> None:
     render = copier.render
 
-    def by_answer(clone: Path, commit: str, answers: Path, directory: Path) -> None:
-        render(clone, commit, answers, directory)
+    def by_answer(clone: Path, commit: str, answers: Path, directory: Path, **options: Any) -> None:
+        render(clone, commit, answers, directory, **options)
         if "bundles: []" not in answers.read_text():
             write(directory, {"src/orders/app.py": "import database\n", "src/orders/models.py": "\n"})
 

@@ -11,13 +11,21 @@ from chassis.app import Service
 from chassis.cli.config import find_settings
 from chassis.project import ServiceNotFoundError, find_service, load_object
 from chassis.settings import load
+from chassis.wrapping import Wrapped
 
 __all__ = ["build", "show"]
 
 
 def show(directory: Path, output: Path | None) -> None:
-    """Print or write the document, its keys sorted. Raises ``SettingsError`` if the settings are invalid."""
-    document = json.dumps(build(directory).openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    """Print or write the document, its keys sorted; of a wrapped application, its own document.
+
+    Raises ``SettingsError`` if the settings are invalid, ``ServiceNotFoundError`` if the application has none.
+    """
+    service = build(directory)
+    describe = getattr(service.app if isinstance(service, Wrapped) else service, "openapi", None)
+    if not callable(describe):
+        raise ServiceNotFoundError("the application that this service wraps has no OpenAPI document")
+    document = json.dumps(describe(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     if output is None:
         typer.echo(document, nl=False)
     else:
@@ -25,7 +33,7 @@ def show(directory: Path, output: Path | None) -> None:
         output.write_text(document, encoding="utf-8", newline="\n")
 
 
-def build(directory: Path) -> Service:
+def build(directory: Path) -> Service | Wrapped:
     """Build the service with its own settings and open nothing.
 
     Raises ``ServiceNotFoundError``, ``SettingsError``, and whatever the service's own code raises.
@@ -35,8 +43,8 @@ def build(directory: Path) -> Service:
     # Standard output belongs to the answer; what the service logs while it is built does not.
     with contextlib.redirect_stdout(sys.stderr):
         service = factory(load(settings_class, directory=root))
-    if not isinstance(service, Service):
-        raise ServiceNotFoundError(
-            "create_app of this service does not return what chassis.app.create_app made"
-        )
-    return service
+    if isinstance(service, Service | Wrapped):
+        return service
+    raise ServiceNotFoundError(
+        "create_app of this service does not return what chassis.app.create_app or chassis.wrapping.wrap made"
+    )

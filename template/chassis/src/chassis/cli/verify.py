@@ -6,6 +6,7 @@ what the recorded version renders from the recorded answers.
 
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +17,7 @@ import typer
 from chassis.cli.update import copier_run, drift, library, template
 from chassis.cli.update.errors import UpdateError
 from chassis.cli.update.ownership import Ownership
-from chassis.cli.update.service import ANSWERS, read_answers
+from chassis.cli.update.service import ANSWERS, healing, read_answers
 from chassis.cli.update.versions import Recorded
 
 __all__ = ["Verdict", "app", "verify"]
@@ -39,13 +40,17 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found. ``compared`` names the version that all files were compared with, if they were."""
+    """What was found. ``compared`` names the version that all files were compared with, if they were.
+
+    ``healing`` is the command that restores them.
+    """
 
     status: Status
     library: library.Library
     edits: tuple[drift.Edit, ...] = ()
     compared: str = ""
     reason: str = ""
+    healing: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -63,7 +68,13 @@ class Verdict:
 
     def as_text(self) -> str:
         """Return it in lines: what holds, then each file."""
-        return "\n".join([self._headline(), *(edit.as_text() for edit in self.edits)])
+        lines = [*self._unreleased(), self._headline(), *drift.tell(self.edits)]
+        return "\n".join(lines)
+
+    def _unreleased(self) -> Iterator[str]:
+        recorded = Recorded.parse(self.compared)
+        if recorded is not None and not recorded.exact:
+            yield f"Rendered from an unreleased commit ({recorded}): compared with that commit."
 
     def _headline(self) -> str:
         if self.status is Status.UNKNOWN:
@@ -71,7 +82,7 @@ class Verdict:
         if self.status is Status.DRIFT:
             count = sum(edit.is_drift for edit in self.edits)
             files = "file is" if count == 1 else "files are"
-            return f"{count} {files} not as the template has them; make update HEAL=1 restores them:"
+            return f"{count} {files} not as the template has them; {self.healing} restores them:"
         if self.compared:
             return f"Exact: the template's files are those of {self.compared}."
         others = f"The template's other files were not compared (--template {RECORDED})."
@@ -109,30 +120,35 @@ def verify(directory: Path, source: str = "") -> Verdict:
         reason = f"there is no {drift.LIBRARY} in {start} or above; run this in a service"
         return Verdict(Status.UNKNOWN, library.Library(), reason=reason)
     found = library.examine(root)
+    recorded = None
     try:
         answers = read_answers(root)
+        recorded = Recorded.parse(str(answers["_commit"]))
         place = answers["_src_path"] if source == RECORDED else source or _at_hand(answers["_src_path"])
         if place:
             return _compare_all(root, found, str(place), str(answers["_commit"]))
-        return _compare_library(root, found, Recorded.parse(str(answers["_commit"])))
     except UpdateError as error:
         if source:
             return Verdict(Status.UNKNOWN, found, reason=_sentence(error))
         # Without answers, or with a template that is not what it was, the library can still be told.
-        return _compare_library(root, found, None)
+        return _compare_library(root, found, recorded, _sentence(error))
+    return _compare_library(root, found, recorded, "name a template that has it with --template")
 
 
-def _compare_library(root: Path, found: library.Library, recorded: Recorded | None) -> Verdict:
+def _compare_library(
+    root: Path, found: library.Library, recorded: Recorded | None, otherwise: str
+) -> Verdict:
+    """Compare with the record of releases; ``otherwise`` is for a service that came from none of them."""
     if found.is_released:
         return Verdict(Status.EXACT, found)
     if recorded is not None and not recorded.exact:
-        reason = f"this service was rendered from {recorded}, which is no release; name it with --template"
+        reason = f"this service was rendered from an unreleased commit ({recorded}): {otherwise}"
         return Verdict(Status.UNKNOWN, found, reason=reason)
     if found.reason:
         return Verdict(Status.UNKNOWN, found, reason=found.reason)
     changes = found.changes or {library.RECORD: drift.State.EDITED}
     edits = drift.with_advice(changes, root)
-    return Verdict(Status.DRIFT, found, edits)
+    return Verdict(Status.DRIFT, found, edits, healing=healing(root))
 
 
 def _compare_all(root: Path, found: library.Library, place: str, commit: str) -> Verdict:
@@ -140,10 +156,10 @@ def _compare_all(root: Path, found: library.Library, place: str, commit: str) ->
         clone = template.fetch(place, Path(folder))
         recorded = clone.recorded(commit)
         rendered = Path(folder) / "rendered"
-        copier_run.render(clone.clone, recorded.described, root / ANSWERS, rendered)
+        copier_run.render(clone.clone, recorded.described, root / ANSWERS, rendered, service=root)
         edits = tuple(drift.find_edits(root, rendered, Ownership.read(rendered)))
     status = Status.DRIFT if any(edit.is_drift for edit in edits) else Status.EXACT
-    return Verdict(status, found, edits, compared=recorded.described)
+    return Verdict(status, found, edits, compared=recorded.described, healing=healing(root))
 
 
 def _at_hand(source: str) -> str:

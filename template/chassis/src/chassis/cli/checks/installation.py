@@ -22,7 +22,8 @@ LOCK_SECONDS = 60
 
 def python(root: Path) -> Iterator[Finding]:
     """Check that this Python is one that the service supports."""
-    document = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    file = root / "pyproject.toml"
+    document = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     wanted = str(document.get("project", {}).get("requires-python", ""))
     lowest = re.search(r">=\s*(\d+)\.(\d+)", wanted)
     running = platform.python_version()
@@ -68,7 +69,8 @@ def lock(root: Path) -> Iterator[Finding]:
 
 def extras(service: ServiceReference) -> Iterator[Finding]:
     """Check that what the bundles in use need is installed."""
-    used = sorted(_bundles(service.root / "src" / service.package))
+    places = (service.root / "src" / service.package, service.root / service.package)
+    used = sorted(set().union(*map(_bundles, places)))
     missing = {bundle: absent for bundle in used if (absent := _absent(bundle))}
     for bundle, absent in missing.items():
         yield problem(

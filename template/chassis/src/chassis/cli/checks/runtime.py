@@ -17,6 +17,7 @@ from chassis.health import CheckResult, Status
 from chassis.project import ServiceNotFoundError
 from chassis.service_settings import ServiceSettings
 from chassis.settings import Mistake, SettingsError, load
+from chassis.wrapping import Wrapped
 
 __all__ = ["application", "config_files", "ports", "settings"]
 
@@ -74,14 +75,15 @@ def application(directory: Path, *, online: bool) -> Iterator[Finding]:
     except Exception as error:  # noqa: BLE001 - the service's own code may raise anything, and that is the finding
         yield problem("app", f"create_app fails: {_reason(error)}", TRACEBACK)
         return
-    yield ok("app", f"{service.title} {service.version} can be built")
+    identity = service.environment.settings.service
+    yield ok("app", f"{identity.name} {identity.version} can be built")
     if online:
         with contextlib.redirect_stdout(sys.stderr):
             findings = asyncio.run(_online(service))
         yield from findings
 
 
-async def _online(service: Service) -> list[Finding]:
+async def _online(service: Service | Wrapped) -> list[Finding]:
     environment = service.environment
     try:
         async with asyncio.timeout(ONLINE_SECONDS), environment.lifecycle.running():

@@ -15,37 +15,43 @@ __all__ = ["PIN", "find_uv", "render", "update"]
 PIN = "9.19.1"
 
 
-def render(clone: Path, commit: str, answers: Path, directory: Path) -> None:
-    """Render a version of the template anew, with the answers in a file. Raises ``UpdateError``."""
+def render(clone: Path, commit: str, answers: Path, directory: Path, *, service: Path) -> None:
+    """Render a version of the template anew, with the answers in a file. Raises ``UpdateError``.
+
+    ``service`` is the folder whose own uv fetches Copier if neither is installed on this machine.
+    """
     options = ("--quiet", "--defaults", "--data-file", answers, "--vcs-ref", commit)
-    done = _copier(["copy", *options, clone, directory], directory.parent)
+    done = _copier(["copy", *options, clone, directory], directory.parent, service)
     if done.code != 0:
         raise UpdateError(f"Copier could not render version {commit} of the template", output=done.output)
 
 
-def update(service: Path, commit: str, data: Mapping[str, str], *, trust: bool) -> str:
-    """Update a service; return what the template's migrations printed. Raises ``UpdateError``.
+def update(tree: Path, commit: str, data: Mapping[str, str], *, trust: bool, service: Path) -> str:
+    """Update a service in its second tree; return what the migrations printed. Raises ``UpdateError``.
 
-    Conflicts are no failure here: look for them after.
+    ``service`` is its own folder, as for ``render``. Conflicts are no failure here: look for them after.
     """
     options = ["--quiet", "--defaults", "--skip-answered", "--conflict", "inline", "--vcs-ref", commit]
     options += ["--trust"] if trust else []
     options += [part for name, value in data.items() for part in ("--data", f"{name}={value}")]
-    done = _copier(["update", *options, "."], service)
+    done = _copier(["update", *options, "."], tree, service)
     if done.code != 0:
         raise UpdateError(f"Copier could not update to version {commit}", output=done.output)
     return done.output
 
 
 def find_uv(service: Path) -> Path | None:
-    """Return uv: from the PATH, beside this Python, or where the Makefile of a service puts it."""
-    found = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
-    own = service / ".uv" / "bin" / "uv"
-    return Path(found) if found else own if own.exists() else None
+    """Return uv: from the PATH, beside this Python, or where the Makefile of a service puts it.
+
+    The path is absolute: it is run in other folders than the one it was found from.
+    """
+    places = (None, Path(sys.executable).parent, service / ".uv" / "bin")
+    found = next((found for place in places if (found := shutil.which("uv", path=place))), None)
+    return Path(found).absolute() if found else None
 
 
-def _copier(arguments: Sequence[str | Path], directory: Path) -> Completed:
-    program = _program()
+def _copier(arguments: Sequence[str | Path], directory: Path, service: Path) -> Completed:
+    program = _program(service)
     if program is None:
         raise UpdateError(
             f"Copier {PIN} is needed: install uv, which fetches it, or pip install copier=={PIN}"
@@ -54,7 +60,7 @@ def _copier(arguments: Sequence[str | Path], directory: Path) -> Completed:
 
 
 @cache
-def _program() -> tuple[str, ...] | None:
+def _program(service: Path) -> tuple[str, ...] | None:
     """Return the command: the Copier that is installed if it is the pinned one, else by uv."""
     try:
         if importlib.metadata.version("copier") == PIN:
@@ -63,6 +69,6 @@ def _program() -> tuple[str, ...] | None:
         pass
     installed = shutil.which("copier")
     if installed and run([installed, "--version"], Path()).stdout.split()[-1:] == [PIN]:
-        return (installed,)
-    uv = find_uv(Path())
+        return (str(Path(installed).absolute()),)
+    uv = find_uv(service)
     return None if uv is None else (str(uv), "tool", "run", "--quiet", f"copier=={PIN}")

@@ -2,7 +2,7 @@
 
 import difflib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from chassis.cli.update.ownership import Owner, Ownership
 from chassis.cli.update.service import ANSWERS
 
-__all__ = ["LIBRARY", "Edit", "State", "find_edits", "heal", "left_out", "with_advice"]
+__all__ = ["LIBRARY", "Edit", "State", "find_edits", "heal", "left_out", "tell", "with_advice"]
 
 LIBRARY = "chassis/src/chassis/"
 
@@ -42,13 +42,30 @@ class Edit:
         """Return it for JSON."""
         return asdict(self)
 
+    @property
+    def advice(self) -> str:
+        """Where its change belongs, in a line; empty if there is nothing to say or to do."""
+        if not self.how or not self.is_drift:
+            return ""
+        return f"{self.neighbour}: {self.how}" if self.neighbour else self.how
+
     def as_text(self) -> str:
-        """Return it as a line, with the advice on a line of its own."""
+        """Return it as a line, without the advice."""
         if self.state is State.DELETED:
             return f"{self.path}: deleted by you (stays deleted)"
-        line = f"{self.path}: {self.state} by hand"
-        place = f"{self.neighbour}: " if self.neighbour else ""
-        return f"{line}\n    -> {place}{self.how}" if self.how else line
+        return f"{self.path}: {self.state} by hand"
+
+
+def tell(edits: Iterable[Edit]) -> list[str]:
+    """Return a line for each file; those with the same advice stand together, above it."""
+    groups: dict[str, list[str]] = {}
+    for edit in edits:
+        groups.setdefault(edit.advice, []).append(edit.as_text())
+    return [
+        line
+        for advice, files in groups.items()
+        for line in (*files, *([f"    -> {advice}"] if advice else []))
+    ]
 
 
 def find_edits(service: Path, rendered: Path, ownership: Ownership) -> list[Edit]:

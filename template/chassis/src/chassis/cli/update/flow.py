@@ -11,7 +11,15 @@ from chassis.cli.update.git import lines
 from chassis.cli.update.ownership import Owner, Ownership
 from chassis.cli.update.plan import Plan, Request, make_plan
 from chassis.cli.update.report import Report, Result
-from chassis.cli.update.service import ANSWERS, Service, require_clean, source_line, with_source_line
+from chassis.cli.update.service import (
+    ANSWERS,
+    Service,
+    healing,
+    locking,
+    require_clean,
+    source_line,
+    with_source_line,
+)
 from chassis.cli.update.worktree import Worktree, open_worktree
 
 __all__ = ["update"]
@@ -30,9 +38,10 @@ def update(service: Service, request: Request, report: Report) -> None:
             return
         report.say(f"Comparing the template's files with version {plan.recorded} ...")
         before = Path(folder) / "before"
-        copier_run.render(plan.template.clone, plan.recorded.described, service.root / ANSWERS, before)
+        answers = service.root / ANSWERS
+        copier_run.render(plan.template.clone, plan.recorded.described, answers, before, service=service.root)
         edits = drift.find_edits(service.root, before, Ownership.read(before))
-        report.edits(edits, heal=request.heal)
+        report.edits(edits, "" if request.heal else healing(service.root))
         with open_worktree(service) as tree:
             _Steps(service, request, report, plan, tree, before, edits).run()
 
@@ -102,7 +111,9 @@ class _Steps:
         clone = f"_src_path: {json.dumps(str(plan.template.clone))}"
         answers.write_text(with_source_line(text, clone), encoding="utf-8")
         tree.commit("Read the template from a clone\n", signed=False)
-        said = copier_run.update(tree.root, plan.commit, self.request.data, trust=bool(migrations))
+        said = copier_run.update(
+            tree.root, plan.commit, self.request.data, trust=bool(migrations), service=self.service.root
+        )
         if migrations and said:
             self.result.reports = said
             self.report.say("The migrations report:")
@@ -119,7 +130,8 @@ class _Steps:
             self.result.status = "unmerged"
             raise self._stop(
                 "these files have conflicts",
-                "HEAL=1 restores what was edited in the template's files, --keep lets you solve them by hand",
+                f"{healing(self.service.root)} restores what was edited in the template's files,"
+                " --keep lets you solve them by hand",
                 files=files,
             )
 
@@ -137,7 +149,13 @@ class _Steps:
             self.report.note(f"The version stays {self.plan.recorded}; {self.plan.newest} is there too.")
         before, after = (self.before.parent / name for name in ("old-answers", "new-answers"))
         for answers, folder in ((self.service.root, before), (self.tree.root, after)):
-            copier_run.render(self.plan.template.clone, self.plan.commit, answers / ANSWERS, folder)
+            copier_run.render(
+                self.plan.template.clone,
+                self.plan.commit,
+                answers / ANSWERS,
+                folder,
+                service=self.service.root,
+            )
         package = str(self.service.answers.get("package_name", ""))
         for text in advice.advise(before, after, package, self.tree.root):
             self.report.note("Still to change by hand, as a service rendered now would have it:", text)
@@ -151,7 +169,8 @@ class _Steps:
         state, reason = tooling.lock(self.tree.root, self.tree.top, self.service.root)
         self.result.lock = state
         if state is tooling.Lock.STALE:
-            self.report.note(f"uv.lock is stale, because {reason}: run make lock on the branch.")
+            command = locking(self.service.root)
+            self.report.note(f"uv.lock is stale, because {reason}: run {command} on the branch.")
 
     def _format(self) -> None:
         """Format what changed and is not the template's: migrations may have changed your code."""

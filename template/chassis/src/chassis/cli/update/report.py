@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from chassis.cli.update.drift import Edit
+from chassis.cli.update.drift import Edit, tell
 from chassis.cli.update.errors import UpdateError
 
 __all__ = ["Report", "Result"]
@@ -58,13 +58,15 @@ class Report:
         for line in text.splitlines():
             self.say(f"    {line}".rstrip())
 
-    def edits(self, edits: Sequence[Edit], *, heal: bool) -> None:
-        """Tell which template-owned files were changed by hand, and where each change belongs."""
+    def edits(self, edits: Sequence[Edit], healing: str) -> None:
+        """Tell which template-owned files were changed by hand, and where each change belongs.
+
+        ``healing`` is the command that restores them; empty if that is what is being done.
+        """
         self.result.edits = [edit.as_dict() for edit in edits]
         if any(edit.is_drift for edit in edits):
-            self.say(f"Edited by hand{'' if heal else ' (merged; HEAL=1 restores them)'}:")
-        for edit in edits:
-            self.block(edit.as_text())
+            self.say(f"Edited by hand{f' (merged; {healing} restores them)' if healing else ''}:")
+        self.block("\n".join(tell(edits)))
 
     def fail(self, error: UpdateError) -> None:
         """Tell what went wrong: on standard error, or in the JSON."""

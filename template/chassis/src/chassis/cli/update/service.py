@@ -11,7 +11,17 @@ import yaml
 from chassis.cli.update.errors import UpdateError
 from chassis.cli.update.git import attempt, lines
 
-__all__ = ["ANSWERS", "Service", "find", "read_answers", "require_clean", "source_line", "with_source_line"]
+__all__ = [
+    "ANSWERS",
+    "Service",
+    "find",
+    "healing",
+    "locking",
+    "read_answers",
+    "require_clean",
+    "source_line",
+    "with_source_line",
+]
 
 ANSWERS = ".copier-answers.yml"
 # A long value goes on in the lines below it.
@@ -78,6 +88,16 @@ def read_answers(root: Path) -> Mapping[str, Any]:
     return answers
 
 
+def healing(root: Path) -> str:
+    """Return the command that restores what was edited in the template's files."""
+    return "make update HEAL=1" if _has_the_targets(root) else "chassis update --heal"
+
+
+def locking(root: Path) -> str:
+    """Return the command that renews ``uv.lock``."""
+    return "make lock" if _has_the_targets(root) else "uv lock"
+
+
 def require_clean(service: Service) -> None:
     """Raise ``UpdateError`` if something in the service is not committed. What git ignores does not count."""
     entries = lines(service.root, "status", "--porcelain", "-z", "--untracked-files=all", "--", ".")
@@ -102,3 +122,11 @@ def source_line(answers: str) -> str:
 def with_source_line(answers: str, line: str) -> str:
     """Return the answers with another such line."""
     return answers.replace(source_line(answers), line, 1)
+
+
+def _has_the_targets(root: Path) -> bool:
+    """Tell whether the Makefile is the template's: who adopted the standard may have another, or none."""
+    try:
+        return "chassis update" in (root / "Makefile").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
