@@ -17,7 +17,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from chassis.logging import unconfigure_logging
 from chassis.server import listener as listener_module
@@ -397,7 +400,36 @@ async def test_a_head_without_an_end_is_refused_before_it_fills_the_memory(site:
         writer.write(piece)
         await writer.drain()
     assert await reader.readline() == b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    head, body = await response(reader)
+    assert "content-type: application/problem+json" in head
+    assert json.loads(body)["code"] == "REQUEST_HEADER_FIELDS_TOO_LARGE"
     writer.close()
+
+
+@pytest.mark.parametrize("own", [HttpToolsProtocol, H11Protocol])
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01 hello\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"]
+)
+async def test_what_is_no_http_gets_a_problem_and_the_security_headers(own: type[Any], sent: bytes) -> None:
+    config = Config(Starlette(), log_config=None)
+    config.load()
+    protocol: Any = bounded(own)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: protocol(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0
+    )
+    async with server, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(sent)
+        head, body = await response(reader)
+        assert await reader.read() == b""
+        writer.close()
+    assert head.startswith("HTTP/1.1 400 Bad Request\r\n")
+    assert {
+        "content-type: application/problem+json",
+        "x-content-type-options: nosniff",
+        "connection: close",
+    } <= set(head.splitlines())
+    assert json.loads(body)["code"] == "BAD_REQUEST"
 
 
 async def test_a_large_head_and_a_large_body_pass(site: Site):
@@ -422,10 +454,6 @@ async def test_fields_behind_a_body_are_no_headers(site: Site):
     _, names = await response(reader)
     assert names == "host transfer-encoding"
     writer.close()
-
-
-def test_h11_keeps_its_own_bound():
-    assert bounded(H11Protocol) is H11Protocol
 
 
 async def test_a_connection_that_never_completes_a_head_is_closed(site: Site, monkeypatch):

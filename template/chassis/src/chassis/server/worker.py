@@ -131,12 +131,10 @@ class Worker:
                 return exits.FAILED
         collector.freeze()
         self._on_ready()
-        log.info(
-            "serving",
-            url=public.address,
-            management_url=None if management is None else management.address,
-            pid=os.getpid(),
-        )
+        addresses = {"url": public.address}
+        if management is not None:
+            addresses["management_url"] = management.address
+        log.info("serving", **addresses, pid=os.getpid())
         await self._stop.wait_requested()
         return await self._drain(application, public, management)
 
