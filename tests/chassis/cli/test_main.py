@@ -93,6 +93,10 @@ def test_completion_completes_the_commands_of_a_group(
     assert capsys.readouterr().out.split() == ["show"]
 
 
-def test_the_completion_script_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_completion_script_can_be_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Otherwise typer looks which shell has started this process, and knows no sh.
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
     assert run(["--show-completion", "bash"]) == 0
     assert "_CHASSIS_COMPLETE" in capsys.readouterr().out
