@@ -282,19 +282,24 @@ def test_an_error_with_no_place_is_one_of_the_whole_body() -> None:
     assert error.detail == "1 field is wrong."
 
 
-def test_a_body_that_is_not_json_is_told_as_that() -> None:
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("Expecting value", "Expecting value"),
+        ("Unterminated string starting at", "Unterminated string starting"),
+    ],
+)
+def test_a_body_that_is_not_json_is_told_as_that(reason: str, told: str) -> None:
     problem = {
         "type": "json_invalid",
         "loc": ("body", 7),
         "msg": "JSON decode error",
-        "ctx": {"error": "Expecting value"},
+        "ctx": {"error": reason},
     }
     error = ValidationFailed.from_pydantic([problem])
     assert error.detail == "The body is not JSON."
-    assert (error.errors[0].pointer, error.errors[0].message) == (
-        "",
-        "The body is not JSON: Expecting value at character 7.",
-    )
+    assert error.errors[0].pointer == ""
+    assert error.errors[0].message == f"The body is not JSON: {told} at character 7."
 
 
 def refuse(value: object) -> object:

@@ -4,7 +4,6 @@
 on a machine that lets nobody install it: that skips, as does what needs a container engine where none can be started.
 """
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -15,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import copier
 import httpx2
 import pytest
+from sibling import sibling
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,17 +105,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, fact in getattr(report, "user_properties", ()):
             if name == "fact" and report.when == "call":
                 terminalreporter.write_line(fact)
-
-
-def load(name: str) -> ModuleType:
-    """Import a module of this folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"ops_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
@@ -306,7 +294,7 @@ def status_of(url: str) -> int:
 @pytest.fixture(scope="session")
 def engine(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A container engine of its own, with the base images that the rendered files name; stopped at the end."""
-    module = load("engine")
+    module = sibling(__file__, "engine")
     started = module.Engine(tool, tmp_path_factory.mktemp("engine"), ROOT / "build" / "ops")
     try:
         reason = started.start()

@@ -3,6 +3,9 @@
 Copier's exit code says nothing: it is 0 with conflicts too.
 """
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,3 +76,22 @@ def stale(
 def contents(folder: Path) -> dict[str, bytes]:
     """Give the content of every file of a service by its path."""
     return {path: file.read_bytes() for path, file in files(folder).items()}
+
+
+def failed_tests(service: Path) -> list[str]:
+    """Run the service's own tests, on the library that was vendored into it."""
+    path = os.pathsep.join([str(service / "src"), str(service / "chassis" / "src")])
+    kept = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"],
+        cwd=service,
+        env=kept | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (
+        []
+        if done.returncode == 0
+        else [f"the service's tests fail:\n{done.stdout[-4000:]}{done.stderr[-2000:]}"]
+    )

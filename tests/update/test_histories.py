@@ -5,8 +5,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from itertools import pairwise, product
 from pathlib import Path
@@ -17,7 +15,7 @@ import yaml
 from histories import EDITS, work
 from owner import Owner
 from ownership import files
-from promises import broken_promises, contents
+from promises import broken_promises, contents, failed_tests
 from releases import HANDED_OVER, Releases, commit, numbers
 
 # A loaded machine is slow, not wrong.
@@ -110,25 +108,6 @@ def uncompilable(service: Path) -> list[str]:
             except SyntaxError as error:
                 broken.append(f"does not compile: {path}: {error}")
     return broken
-
-
-def failed_tests(service: Path) -> list[str]:
-    """Run the service's own tests, on the library that was vendored into it."""
-    path = os.pathsep.join([str(service / "src"), str(service / "chassis" / "src")])
-    kept = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"],
-        cwd=service,
-        env=kept | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return (
-        []
-        if done.returncode == 0
-        else [f"the service's tests fail:\n{done.stdout[-4000:]}{done.stderr[-2000:]}"]
-    )
 
 
 @pytest.mark.parametrize("name", ANSWERS if "UPDATE_HISTORIES" in os.environ else ["plain", "everything"])

@@ -4,7 +4,6 @@ The rollout is played by `cluster.py` with the values of the rendered production
 configuration, and its upstream.conf holds the pods that are ready.
 """
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -12,11 +11,11 @@ import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
+from sibling import sibling
 
 pytestmark = [pytest.mark.ops, pytest.mark.timeout(600)]
 
@@ -44,18 +43,7 @@ def create_app(settings: Settings | None = None) -> app.Service:
 '''
 
 
-def sibling(name: str) -> ModuleType:
-    """Import a module of this folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"rollout_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-cluster, load = sibling("cluster"), sibling("load")
+cluster, load = sibling(__file__, "cluster"), sibling(__file__, "load")
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,8 @@ def _reason(error: Mapping[str, object]) -> str:
     """Return what the parser says, which names no value: ``Expecting value``."""
     context = error.get("ctx")
     reason = context.get("error") if isinstance(context, Mapping) else None
-    return str(reason or "it cannot be parsed")
+    # Some of its sentences end in "at", before a place that is told behind them.
+    return str(reason or "it cannot be parsed").removesuffix(" at")
 
 
 def _message(kind: str, error: Mapping[str, object]) -> str:
