@@ -70,7 +70,7 @@ def main(names: list[str]) -> int:
     """Bring ledgers up to date and say what they lack."""
     for page in [(ROOT / name).resolve() for name in names] or pages():
         missing = update(page)
-        print(f"{missing:5} without a proof: {page.relative_to(ROOT)}")
+        sys.stdout.write(f"{missing:5} without a proof: {page.relative_to(ROOT)}\n")
     return 0
 
 

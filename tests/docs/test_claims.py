@@ -61,9 +61,10 @@ def test_a_generated_page_is_held_to_the_code() -> None:
         "unproven: ",
         "tests/docs/none.py::test_it",
         "tests/docs/test_claims.py",
+        "tests/docs/test_claims.py::test_that_is_not_there",
         "hooks/checks.py::main",
-    ]
-    + ["tests/docs/test_claims.py::test_that_is_not_there", ["instruction", "?"]],
+        ["instruction", "?"],
+    ],
 )
 def test_what_is_no_proof_is_refused(proof: str | list[str]) -> None:
     assert faults(proof)
@@ -72,7 +73,8 @@ def test_what_is_no_proof_is_refused(proof: str | list[str]) -> None:
 def test_a_page_is_split_into_what_it_states(tmp_path: Path) -> None:
     page = tmp_path / "page.md.jinja"
     page.write_text(
-        "# No statement\n\nOne sentence,\nfolded. Two, see `a. B` and v1.2. `three`: yes.\n{% if x %}\n\n- item\n{% endif %}\n\n"
+        "# No statement\n\nOne sentence,\nfolded. Two, see `a. B` and v1.2. `three`: yes.\n"
+        "{% if x %}\n\n- item\n{% endif %}\n\n"
         "| head | row |\n| --- | --- |\n| a | b |\n\n    code here\n",
         encoding="utf-8",
     )
