@@ -31,11 +31,11 @@ def faults(proof: str | list[str]) -> list[str]:
         return [f"{proof!r} names no test file"]
     if not name and file.startswith("tests/bench/"):
         return []
-    return [] if name in tests_of(file) else [f"{file} has no test {name!r}"]
+    return [] if name in names_in(file) else [f"{file} has no test {name!r}"]
 
 
 @cache
-def tests_of(file: str) -> frozenset[str]:
+def names_in(file: str) -> frozenset[str]:
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     return frozenset(
         node.name
@@ -49,7 +49,7 @@ def test_no_ledger_is_without_a_page() -> None:
 
 
 def test_a_generated_page_is_held_to_the_code() -> None:
-    assert all((ROOT / page).is_file() and tests_of(test) for page, test in GENERATED.items())
+    assert all((ROOT / page).is_file() and names_in(test) for page, test in GENERATED.items())
 
 
 @pytest.mark.parametrize(
