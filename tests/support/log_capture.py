@@ -1,9 +1,11 @@
 """Events as structlog's own ``capture_logs`` gives them, in whatever order tests run in one process.
 
 structlog's function changes the processors that are configured now. A logger that was first used under
-another configuration holds that one's list, so both are changed here.
+another configuration holds that one's list, so both are changed here. Such a logger also asks the standard
+library for its level, which is WARNING where no test has configured it.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,10 +25,14 @@ def capture_logs() -> Iterator[list[EventDict]]:
     before = [list(chain) for chain in chains]
     for chain in chains:
         chain[:] = [capture]
+    chassis = logging.getLogger("chassis")
+    level = chassis.level
+    chassis.setLevel(logging.DEBUG)
     try:
         structlog.configure(processors=configured)
         yield capture.entries
     finally:
+        chassis.setLevel(level)
         for chain, processors in zip(chains, before, strict=True):
             chain[:] = processors
         structlog.configure(processors=configured)
