@@ -3,18 +3,26 @@
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi import APIRouter
 
 from chassis import context
-from chassis.errors import BadGateway, GatewayTimeout, Unavailable
+from chassis.app import create_app
+from chassis.bundle import Environment
+from chassis.errors import BadGateway, GatewayTimeout, ServiceError, Unavailable
+from chassis.health import Health, HealthCheck, HealthSettings, Status
 from chassis.http_client import CircuitOpen, CircuitState, HttpClient, HttpClientSettings
+from chassis.lifecycle import Lifecycle
 from chassis.metrics import Metrics, MetricsSettings
+from chassis.service_settings import ServiceSettings
 from chassis.testing import CapturedLogs, FakeClock, MetricsReader, capture_logs
+from chassis.testing import connect as connect_to
 
 Behaviour = Callable[["Call"], Awaitable[None]]
 
@@ -166,7 +174,25 @@ async def test_an_answer_is_returned_with_its_body_read(connect: Connect) -> Non
     async with upstream(answers(200, b'{"id": 7}')) as billing:
         response = await connect(billing.url).get("/invoices/7")
     assert response.json() == {"id": 7}
+    assert isinstance(response, httpx2.Response)
     assert billing.calls[0].path == "/invoices/7"
+
+
+async def test_a_client_of_a_service_calls_its_upstream_and_is_counted_there() -> None:
+    environment = Environment(ServiceSettings(http_client=HttpClientSettings(trust_env=False)))
+    async with upstream(answers(200, b'{"id": 7}')) as billing, environment.lifecycle.running():
+        client = environment.http("billing", billing.url)
+        assert (await client.get("/invoices/7")).json() == {"id": 7}
+    assert attempts(environment.metrics, "GET", "200") == 1
+
+
+async def test_a_client_outside_a_service_needs_settings_and_a_target_alone() -> None:
+    async with upstream(answers(200)) as billing:
+        client = HttpClient(HttpClientSettings(trust_env=False), target="billing", base_url=billing.url)
+        assert (await client.get("/")).status_code == 200
+        await client.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            await client.get("/")
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
@@ -216,11 +242,31 @@ async def test_the_connection_of_a_failed_answer_goes_back_to_the_pool(connect: 
     assert billing.connections == 1
 
 
+LONGEST_WAITS = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5]
+
+
 async def test_the_waits_between_attempts_double(connect: Connect, clock: FakeClock) -> None:
     async with upstream(answers(502)) as billing:
         with pytest.raises(BadGateway):
-            await connect(billing.url, {"retries": 3, "breaker_failures": 9}).get("/")
-    assert clock.slept == pytest.approx([0.1, 0.2, 0.4])
+            await connect(billing.url, {"retries": 10, "breaker_failures": 99}).get("/")
+    assert clock.slept == pytest.approx(LONGEST_WAITS)
+
+
+async def test_clients_that_failed_together_do_not_return_together(clock: FakeClock) -> None:
+    settings = HttpClientSettings(retries=10, breaker_failures=99, trust_env=False)
+    waits = []
+    async with upstream(answers(502)) as billing:
+        for _ in range(2):
+            clock.slept.clear()
+            client = HttpClient(
+                settings, target="billing", base_url=billing.url, clock=clock, sleep=clock.sleep
+            )
+            with pytest.raises(BadGateway):
+                await client.get("/")
+            await client.close()
+            waits.append(tuple(clock.slept))
+    assert len({*waits, tuple(LONGEST_WAITS)}) == 3
+    assert all(wait <= most for one in waits for wait, most in zip(one, LONGEST_WAITS, strict=True))
 
 
 async def test_retry_after_is_waited_for(connect: Connect, clock: FakeClock) -> None:
@@ -302,6 +348,26 @@ async def test_retries_stay_within_the_budget(connect: Connect, metrics: Metrics
     assert MetricsReader(metrics).value("service_http_client_retries_total", target="billing") == 3
 
 
+async def test_an_upstream_that_stays_down_gets_one_retry_for_five_calls(connect: Connect) -> None:
+    never_open = {"breaker_failures": 1000, "breaker_minimum_calls": 1000}
+    async with upstream(answers(503)) as billing:
+        client = connect(billing.url, never_open)
+        for _ in range(100):
+            with suppress(Unavailable):
+                await client.get("/")
+    reserve, fifth = 10, 20
+    assert 100 + reserve + fifth - 3 <= len(billing.calls) <= 100 + reserve + fifth
+
+
+async def test_the_deadline_holds_all_attempts_and_the_waits_between_them(
+    connect: Connect, clock: FakeClock
+) -> None:
+    async with upstream(answers(503, retry_after="2")) as billing:
+        with pytest.raises(Unavailable):
+            await connect(billing.url, {"deadline": 5.0, "retries": 9}).get("/")
+    assert clock.slept == [2.0, 2.0]
+
+
 async def test_no_retry_begins_that_the_deadline_would_cut_off(connect: Connect, clock: FakeClock) -> None:
     async with upstream(answers(503, retry_after="4")) as billing:
         with pytest.raises(Unavailable):
@@ -325,10 +391,28 @@ async def test_an_upstream_that_hangs_is_a_gateway_timeout(connect: Connect, met
     assert attempts(metrics, "GET", "timeout") == 3
 
 
-async def test_an_upstream_that_trickles_is_cut_off_by_the_deadline(connect: Connect) -> None:
+@pytest.mark.parametrize(("settings", "options"), [({}, {"deadline": 0.1}), ({"deadline": 0.1}, {})])
+async def test_an_upstream_that_trickles_is_cut_off_by_the_deadline(
+    connect: Connect, settings: dict[str, Any], options: dict[str, Any]
+) -> None:
     async with upstream(trickles) as billing:
         with pytest.raises(GatewayTimeout):
-            await connect(billing.url, {"retries": 0}).get("/", deadline=0.1)
+            await connect(billing.url, {"retries": 0, **settings}).get("/", **options)
+
+
+@pytest.mark.parametrize("part", ["connect", "read", "write", "pool"])
+async def test_each_timeout_bounds_its_part_of_an_attempt(connect: Connect, part: str) -> None:
+    seen: list[dict[str, float]] = []
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request.extensions["timeout"])
+        return httpx2.Response(200, stream=httpx2.ByteStream(b""))
+
+    usual = HttpClientSettings(trust_env=False)
+    for settings in (usual, usual.model_copy(update={f"{part}_timeout": 60.0})):
+        transport = httpx2.MockTransport(handle)
+        await connect("http://billing.test", settings.model_dump(), transport=transport).get("/")
+    assert seen[1] == {**seen[0], part: 60.0}
 
 
 async def test_a_broken_body_is_a_bad_gateway(connect: Connect) -> None:
@@ -348,13 +432,124 @@ async def test_nothing_that_the_upstream_said_reaches_the_error(connect: Connect
     assert caught.value.detail == "The upstream 'billing' answered 500."
 
 
-@pytest.mark.parametrize(("status", "kind"), [(500, BadGateway), (503, Unavailable), (504, GatewayTimeout)])
-async def test_a_failed_answer_is_mapped_to_an_error(
-    connect: Connect, status: int, kind: type[Exception]
+@dataclass
+class Failure:
+    """What goes wrong in a call, and what that comes to."""
+
+    label: str
+    error: type[ServiceError]
+    status: int
+    behaviour: Behaviour | None
+    settings: dict[str, Any] = field(default_factory=dict)
+    retry_after: str | None = None
+    opens: bool = True
+
+
+NO_GZIP = answers(200, b"hunter2", content_encoding="gzip")
+FAILURES = [
+    Failure("connect_error", BadGateway, 502, None),
+    Failure("connection_error", BadGateway, 502, resets),
+    Failure("connection_error", BadGateway, 502, resets_mid_body),
+    Failure("connection_error", BadGateway, 502, talks_nonsense),
+    Failure("undecodable", BadGateway, 502, NO_GZIP),
+    Failure("too_large", BadGateway, 502, answers(200, b"hunter2"), {"max_response_bytes": 3}, opens=False),
+    Failure("500", BadGateway, 502, answers(500, b"hunter2", x_note="hunter2")),
+    Failure("502", BadGateway, 502, answers(502, b"hunter2", retry_after="7")),
+    Failure("timeout", GatewayTimeout, 504, hangs, {"read_timeout": 0.05}),
+    Failure("timeout", GatewayTimeout, 504, trickles, {"deadline": 0.1}),
+    Failure("504", GatewayTimeout, 504, answers(504, b"hunter2")),
+    Failure("503", Unavailable, 503, answers(503, b"hunter2", retry_after="7"), retry_after="7"),
+    Failure("503", Unavailable, 503, answers(503, b"hunter2")),
+    Failure("429", Unavailable, 503, answers(429, b"hunter2", retry_after="7"), retry_after="7", opens=False),
+]
+
+
+@asynccontextmanager
+async def failing(failure: Failure, connect: Connect, port: int) -> AsyncIterator[HttpClient]:
+    """A client whose calls fail so; its first failure opens the circuit."""
+    settings = {"retries": 0, "breaker_failures": 1, **failure.settings}
+    if failure.behaviour is None:
+        yield connect(f"http://127.0.0.1:{port}", settings)
+    else:
+        async with upstream(failure.behaviour) as billing:
+            yield connect(billing.url, settings)
+
+
+async def through_an_endpoint(client: HttpClient) -> httpx2.Response:
+    """Let the error of a call pass through an endpoint of a service, and return what its client gets."""
+    router = APIRouter()
+
+    @router.get("/orders")
+    async def orders() -> None:
+        await client.get("/")
+
+    async with connect_to(create_app(ServiceSettings(), routers=[router])) as asker:
+        return await asker.get("/orders")
+
+
+every_failure = pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.label)
+
+
+@every_failure
+async def test_a_failed_call_is_an_error_and_a_label(
+    connect: Connect, metrics: Metrics, failure: Failure, free_tcp_port: int
 ) -> None:
-    async with upstream(answers(status)) as billing:
-        with pytest.raises(kind):
-            await connect(billing.url, {"retries": 0}).get("/")
+    async with failing(failure, connect, free_tcp_port) as client:
+        with pytest.raises(failure.error):
+            await client.get("/")
+    assert MetricsReader(metrics).labels("service_http_client_requests_total", "status") == {failure.label}
+
+
+@every_failure
+async def test_what_opens_the_circuit(connect: Connect, failure: Failure, free_tcp_port: int) -> None:
+    async with failing(failure, connect, free_tcp_port) as client:
+        with pytest.raises(failure.error):
+            await client.get("/")
+    assert client.breaker.state is (CircuitState.OPEN if failure.opens else CircuitState.CLOSED)
+
+
+@every_failure
+async def test_an_endpoint_that_lets_an_error_pass_answers_its_own_client(
+    connect: Connect, failure: Failure, free_tcp_port: int
+) -> None:
+    async with failing(failure, connect, free_tcp_port) as client:
+        answer = await through_an_endpoint(client)
+    assert (answer.status_code, answer.headers.get("retry-after")) == (failure.status, failure.retry_after)
+    assert "'billing'" in answer.json()["detail"]
+    assert not failure.label.isdigit() or failure.label in answer.json()["detail"]
+    assert "hunter2" not in f"{answer.headers} {answer.text}"
+
+
+async def test_an_endpoint_answers_for_an_open_circuit(connect: Connect) -> None:
+    async with upstream(answers(500)) as billing:
+        client = connect(billing.url, {"breaker_failures": 1})
+        with pytest.raises(BadGateway):
+            await client.get("/")
+        answer = await through_an_endpoint(client)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "15")
+    assert "'billing'" in answer.json()["detail"]
+
+
+async def test_an_endpoint_answers_for_an_exhausted_pool(connect: Connect) -> None:
+    async with upstream(hangs) as billing:
+        client = connect(billing.url, {"max_connections": 1, "pool_timeout": 0.05})
+        first = asyncio.create_task(client.get("/"))
+        await billing.called.wait()
+        answer = await through_an_endpoint(client)
+        first.cancel()
+        with suppress(asyncio.CancelledError):
+            await first
+    assert answer.status_code == 503
+    assert "'billing'" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+async def test_a_final_failure_is_returned_where_the_caller_asks_for_it(
+    connect: Connect, status: int
+) -> None:
+    async with upstream(answers(status, b"why")) as billing:
+        response = await connect(billing.url).get("/", return_errors=True)
+    assert (response.status_code, response.content) == (status, b"why")
 
 
 async def test_a_body_that_cannot_be_decoded_is_a_bad_gateway(connect: Connect) -> None:
@@ -413,6 +608,44 @@ async def test_the_breaker_opens_and_calls_fail_without_being_made(
     )
 
 
+async def test_each_client_has_a_circuit_of_its_own(connect: Connect) -> None:
+    async with upstream(answers(500)) as billing:
+        first, second = (connect(billing.url, {"breaker_failures": 1}) for _ in range(2))
+        with pytest.raises(BadGateway):
+            await first.get("/")
+    assert (first.breaker.state, second.breaker.state) == (CircuitState.OPEN, CircuitState.CLOSED)
+
+
+async def test_a_cancelled_call_is_no_failure_of_the_upstream(connect: Connect) -> None:
+    async with upstream(hangs) as billing:
+        client = connect(billing.url, {"breaker_failures": 1})
+        call = asyncio.create_task(client.get("/"))
+        await billing.called.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert client.breaker.state is CircuitState.CLOSED
+
+
+async def test_an_open_circuit_is_exported_as_open_until_a_call_is_let_through(
+    connect: Connect, clock: FakeClock, metrics: Metrics
+) -> None:
+    exported = []
+
+    async def looks(call: Call) -> None:
+        exported.append(MetricsReader(metrics).value("service_circuit_breaker_state", target="billing"))
+        await call.answer(200)
+
+    async with upstream(answers(500), looks) as billing:
+        client = connect(billing.url, {"breaker_failures": 1})
+        with pytest.raises(BadGateway):
+            await client.get("/")
+        clock.advance(100)
+        exported.append(MetricsReader(metrics).value("service_circuit_breaker_state", target="billing"))
+        await client.get("/")
+    assert exported == [2, 1]
+
+
 async def test_an_opened_breaker_ends_the_retries(connect: Connect) -> None:
     async with upstream(answers(503)) as billing:
         with pytest.raises(Unavailable):
@@ -461,7 +694,9 @@ async def test_the_trace_context_goes_with_the_call(
     monkeypatch.setattr("chassis.tracing.inject", inject)
     async with upstream(answers(200)) as billing:
         await connect(billing.url).get("/")
+        await connect(billing.url, propagate=False).get("/")
     assert billing.calls[0].headers["traceparent"].startswith("00-1111")
+    assert "traceparent" not in billing.calls[1].headers
 
 
 async def test_cookies_of_one_call_are_not_sent_with_the_next(connect: Connect) -> None:
@@ -477,6 +712,14 @@ async def test_credentials_go_with_each_call(connect: Connect) -> None:
         await connect(billing.url, auth=("user", "pw")).get("/")
         await connect(billing.url).get("/", auth=("user", "pw"))
     assert [call.headers["authorization"] for call in billing.calls] == ["basic dxnlcjpwdw=="] * 2
+
+
+async def test_headers_of_the_client_go_with_each_call(connect: Connect) -> None:
+    async with upstream(answers(200)) as billing:
+        client = connect(billing.url, headers={"X-Api-Key": "k1"})
+        await client.get("/")
+        await client.post("/", headers={"X-Other": "1"})
+    assert [call.headers["x-api-key"] for call in billing.calls] == ["k1", "k1"]
 
 
 async def test_redirects_are_not_followed(connect: Connect) -> None:
@@ -544,6 +787,35 @@ async def test_what_the_reader_of_a_stream_raises_is_not_touched(connect: Connec
                 raise LookupError
 
 
+async def test_a_stream_is_bounded_by_neither_the_deadline_nor_a_size(connect: Connect) -> None:
+    loop = asyncio.get_running_loop()
+    async with upstream(trickles) as billing:
+        client = connect(billing.url, {"max_response_bytes": 1, "deadline": 0.05})
+        started, size = loop.time(), 0
+        async with client.stream("GET", "/") as response:
+            async for piece in response.aiter_bytes():
+                size += len(piece)
+                if loop.time() > started + 0.06:
+                    break
+    assert size > 1
+
+
+async def test_a_stream_that_hangs_is_ended_by_the_read_timeout_once_and_the_circuit_ignores_it(
+    connect: Connect,
+) -> None:
+    async def hangs_mid_body(call: Call) -> None:
+        call.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+        await hangs(call)
+
+    async with upstream(hangs_mid_body) as billing:
+        client = connect(billing.url, {"read_timeout": 0.05, "breaker_failures": 1})
+        with pytest.raises(GatewayTimeout):
+            async with client.stream("GET", "/") as response:
+                await response.aread()
+    assert len(billing.calls) == 1
+    assert client.breaker.state is CircuitState.CLOSED
+
+
 async def test_a_probe_says_how_the_circuit_is(connect: Connect) -> None:
     async with upstream(answers(200)) as billing:
         assert await connect(billing.url).probe("/health/live")() == "circuit closed"
@@ -557,6 +829,19 @@ async def test_a_probe_fails_when_the_upstream_does_and_leaves_the_circuit_alone
             await client.probe()()
     assert len(billing.calls) == 1
     assert client.breaker.state is CircuitState.CLOSED
+
+
+async def test_a_health_check_asks_the_upstream_past_an_open_circuit(connect: Connect) -> None:
+    async with upstream(answers(500), answers(200)) as billing:
+        client = connect(billing.url, {"breaker_failures": 1})
+        with pytest.raises(BadGateway):
+            await client.get("/")
+        health = Health(HealthSettings(), lifecycle=Lifecycle(), service="orders", version="1.0")
+        health.add(HealthCheck("billing", client.probe("/health/live"), critical=False))
+        results = {result.name: result for result in (await health.report()).checks}
+    assert results["billing"].status is Status.HEALTHY
+    assert results["billing"].detail == "circuit open"
+    assert [call.path for call in billing.calls] == ["/", "/health/live"]
 
 
 async def test_a_client_without_metrics_does_the_same(connect: Connect) -> None:
@@ -578,16 +863,67 @@ async def test_clients_of_one_application_share_the_metrics(connect: Connect, me
     assert targets == {"billing", "shipping"}
 
 
-@pytest.mark.parametrize(("trust_env", "calls_of_the_proxy"), [(True, 1), (False, 0)])
-async def test_the_proxy_of_the_environment_is_used_unless_told_otherwise(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch, trust_env: bool, calls_of_the_proxy: int
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("service_http_client_requests_total", {"target", "method", "status"}),
+        ("service_http_client_request_duration_seconds_count", {"target"}),
+        ("service_http_client_retries_total", {"target"}),
+        ("service_circuit_breaker_state", {"target"}),
+    ],
+)
+async def test_each_metric_has_these_labels(
+    connect: Connect, metrics: Metrics, name: str, labels: set[str]
 ) -> None:
-    for variable in ("NO_PROXY", "no_proxy", "http_proxy", "ALL_PROXY", "all_proxy"):
+    async with upstream(answers(503), answers(200)) as billing:
+        await connect(billing.url).get("/")
+    samples = MetricsReader(metrics).samples(name)
+    assert samples
+    assert all(found.keys() == labels for found, _ in samples)
+
+
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The environment without the proxies of this machine."""
+    for variable in PROXY_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
-    async with upstream(answers(200)) as proxy, upstream(answers(200)) as billing:
-        monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        await connect(billing.url, {"trust_env": trust_env}).get("/")
-    assert len(proxy.calls) == calls_of_the_proxy
+        monkeypatch.delenv(variable.lower(), raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("trust_env", "excepted", "asked"), [(True, "", 1), (False, "", 0), (True, "127.0.0.1", 0)]
+)
+async def test_the_proxy_of_the_environment_is_used_unless_told_otherwise(
+    connect: Connect,
+    no_proxy: pytest.MonkeyPatch,
+    free_tcp_port: int,
+    *,
+    scheme: str,
+    trust_env: bool,
+    excepted: str,
+    asked: int,
+) -> None:
+    async with upstream(answers(502)) as proxy:
+        no_proxy.setenv(f"{scheme}_proxy".upper(), proxy.url)
+        no_proxy.setenv("NO_PROXY", excepted)
+        settings = {"trust_env": trust_env, "retries": 0}
+        with pytest.raises(BadGateway):
+            await connect(f"{scheme}://127.0.0.1:{free_tcp_port}", settings).get("/")
+    assert len(proxy.calls) == asked
+
+
+def test_the_authorities_of_the_environment_are_trusted_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    HttpClient(HttpClientSettings(trust_env=False), target="billing")
+    with pytest.raises(FileNotFoundError):
+        HttpClient(HttpClientSettings(), target="billing")
 
 
 async def test_a_closed_client_makes_no_calls(connect: Connect) -> None:
@@ -636,6 +972,12 @@ async def test_a_mistake_of_the_caller_is_logged(connect: Connect, logs: Capture
     with pytest.raises(httpx2.UnsupportedProtocol):
         await connect("").get("ftp://127.0.0.1/")
     assert logs.one("api_call", outcome="error")["level"] == "error"
+
+
+async def test_a_mistake_of_the_caller_is_counted_as_one(connect: Connect, metrics: Metrics) -> None:
+    with pytest.raises(httpx2.UnsupportedProtocol):
+        await connect("").get("ftp://127.0.0.1/")
+    assert attempts(metrics, "GET", "error") == 1
 
 
 async def test_no_credential_is_logged(connect: Connect, logs: CapturedLogs) -> None:

@@ -1,13 +1,14 @@
 """The circuit breaker, on a clock that only the test moves."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import Unavailable
-from chassis.http_client import CircuitBreaker, CircuitOpen, CircuitState
+from chassis.http_client import CircuitBreaker, CircuitOpen, CircuitState, HttpClient, HttpClientSettings
 from chassis.testing import FakeClock
 
 
@@ -182,4 +183,91 @@ def test_an_open_circuit_always_lets_a_call_through_after_its_time(calls: list[t
             permit.succeeded()
     clock.advance(15.001)
     breaker.permit().succeeded()
+    assert breaker.state is CircuitState.CLOSED
+
+
+def alternate(breaker: CircuitBreaker, calls: int) -> None:
+    for number in range(calls):
+        (fail if number % 2 else succeed)(breaker)
+
+
+def of_a_client(clock: FakeClock, **settings: float) -> CircuitBreaker:
+    chosen = HttpClientSettings.model_validate({"trust_env": False, **settings})
+    return HttpClient(chosen, target="billing", clock=clock).breaker
+
+
+def alone(clock: FakeClock) -> CircuitBreaker:
+    return CircuitBreaker("billing", clock=clock)
+
+
+@pytest.mark.parametrize("make", [of_a_client, alone])
+class TestDefaults:
+    def test_five_failures_in_a_row_open_it(self, make: Callable[[FakeClock], CircuitBreaker]) -> None:
+        breaker = make(FakeClock())
+        fail(breaker, 4)
+        assert breaker.state is CircuitState.CLOSED
+        fail(breaker)
+        assert breaker.state is CircuitState.OPEN
+
+    def test_half_of_twenty_calls_opens_it(self, make: Callable[[FakeClock], CircuitBreaker]) -> None:
+        breaker = make(FakeClock())
+        alternate(breaker, 19)
+        assert breaker.state is CircuitState.CLOSED
+        fail(breaker)
+        assert breaker.state is CircuitState.OPEN
+
+    @pytest.mark.parametrize(("pause", "state"), [(26, CircuitState.OPEN), (30, CircuitState.CLOSED)])
+    def test_calls_count_for_thirty_seconds(
+        self, make: Callable[[FakeClock], CircuitBreaker], pause: float, state: CircuitState
+    ) -> None:
+        clock = FakeClock(0)
+        breaker = make(clock)
+        alternate(breaker, 18)
+        clock.advance(pause)
+        alternate(breaker, 2)
+        assert breaker.state is state
+
+    def test_one_call_passes_after_fifteen_seconds(self, make: Callable[[FakeClock], CircuitBreaker]) -> None:
+        clock = FakeClock()
+        breaker = make(clock)
+        fail(breaker, 5)
+        clock.advance(14.9)
+        with pytest.raises(CircuitOpen):
+            breaker.permit()
+        clock.advance(0.1)
+        probe = breaker.permit()
+        with pytest.raises(CircuitOpen):
+            breaker.permit()
+        probe.succeeded()
+        assert breaker.state is CircuitState.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("settings", "pause", "successes", "state"),
+    [
+        ({"breaker_failures": 6}, 0, 0, CircuitState.CLOSED),
+        ({"breaker_open_seconds": 1}, 1, 0, CircuitState.HALF_OPEN),
+        ({"breaker_probes": 2}, 15, 1, CircuitState.HALF_OPEN),
+    ],
+)
+def test_a_client_takes_from_its_settings_when_it_opens_and_closes(
+    settings: dict[str, float], pause: float, successes: int, state: CircuitState
+) -> None:
+    clock = FakeClock()
+    breaker = of_a_client(clock, **settings)
+    fail(breaker, 5)
+    clock.advance(pause)
+    succeed(breaker, successes)
+    assert breaker.state is state
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("failure_rate", 0.51), ("minimum_calls", 21), ("window", 10)]
+)
+def test_a_client_takes_from_its_settings_which_calls_count(setting: str, value: float) -> None:
+    clock = FakeClock(0)
+    breaker = of_a_client(clock, **{f"breaker_{setting}": value})
+    alternate(breaker, 18)
+    clock.advance(15)
+    alternate(breaker, 2)
     assert breaker.state is CircuitState.CLOSED
