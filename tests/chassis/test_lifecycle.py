@@ -359,6 +359,28 @@ async def test_an_optional_resource_that_hangs_does_not_hold_up_the_start():
     assert [line["event"] for line in logs] == ["resource is slow to open"]
 
 
+async def test_a_required_resource_that_is_slow_is_told_and_waited_for():
+    answered = asyncio.Event()
+
+    @asynccontextmanager
+    async def slow() -> AsyncIterator[None]:
+        await answered.wait()
+        yield
+
+    async def serve() -> bool:
+        async with lifecycle.running():
+            return disk.available
+
+    lifecycle = Lifecycle(CALM)
+    disk = lifecycle.resource("disk", slow, patience=0.01)
+    with capture_logs() as logs:
+        serving = asyncio.create_task(serve())
+        await until(lambda: any(line["event"] == "resource is slow to open" for line in logs))
+        assert (lifecycle.state, serving.done()) == ("starting", False)
+        answered.set()
+        assert await serving
+
+
 async def test_an_optional_resource_that_breaks_is_opened_again(recorder):
     clock = FakeClock()
     breaking = asyncio.Event()
@@ -610,3 +632,9 @@ def test_the_drain_delay_is_for_load_balancers(given, environment, delay):
 def test_the_longest_stop_adds_up():
     settings = LifecycleSettings(drain_delay=1, shutdown_timeout=10, close_timeout=2)
     assert settings.longest_stop("production") == 17.0
+
+
+def test_the_times_of_a_stop_are_those_that_the_documentation_tells():
+    settings = LifecycleSettings()
+    assert (settings.shutdown_timeout, settings.close_timeout) == (20, 5)
+    assert settings.longest_stop("production") == 40

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from chassis import context
 from chassis.bundle import Environment
 from chassis.lifecycle import StartupError
+from chassis.metrics import MetricsSettings
 from chassis.ratelimit import RateLimitSettings
 from chassis.security import SecuritySettings
 from chassis.service_settings import ServerSettings, ServiceSettings
@@ -102,6 +103,18 @@ async def test_health_and_metrics_are_answered_beside_it(build: Callable[[], Wra
     assert [answer.status_code for answer in answers] == [200] * 5
     assert "service_build_info" in answers[-1].text
     assert (refused.status_code, refused.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
+
+
+async def test_metrics_that_are_switched_off_leave_their_path_to_the_application() -> None:
+    app = FastAPI()
+
+    @app.get("/metrics")
+    async def own_metrics() -> str:
+        return "mine"
+
+    settings = SETTINGS.model_copy(update={"metrics": MetricsSettings(enabled=False)})
+    async with connect(wrap(app, settings)) as client:
+        assert (await client.get("/metrics")).json() == "mine"
 
 
 def fastapi_application(steps: list[str]) -> FastAPI:

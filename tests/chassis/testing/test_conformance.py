@@ -80,6 +80,7 @@ GOOD = {
     "limited": SETTINGS.format(
         variables="'RATE_LIMITING_ENABLED': 'true', 'RATE_LIMIT_REQUESTS': '1000', 'ENVIRONMENT': 'staging'"
     ),
+    "unmeasured": SETTINGS.format(variables="'METRICS_ENABLED': 'false'"),
     "without_a_resource": WITHOUT_A_RESOURCE,
 }
 

@@ -142,10 +142,11 @@ class Service(FastAPI):
         """Put the operators' routes on the management port if there is one, else on the service's own."""
         environment = self.environment
         operations: list[BaseRoute] = [
-            Route("/metrics", self._metrics, include_in_schema=False),
             *environment.health.detailed_routes(),
             *environment.management_routes,
         ]
+        if environment.metrics.enabled:
+            operations.insert(0, Route("/metrics", self._metrics, include_in_schema=False))
         if environment.settings.docs_enabled:
             operations.append(Route(OPENAPI_URL, self._openapi_document, include_in_schema=False))
             operations.extend(docs_routes(OPENAPI_URL, self.title))

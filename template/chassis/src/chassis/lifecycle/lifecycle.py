@@ -104,9 +104,9 @@ class Lifecycle:
     ) -> Resource[T]:
         """Keep a context manager open while the service runs, and return its handle.
 
-        ``manage`` is a context manager or a function that makes a new one. If ``required`` is false, the
-        service starts without it after at most ``patience`` seconds, warns, and keeps trying in the
-        background; that takes a function, because most context managers can be entered only once.
+        ``manage`` is a context manager or a function that makes a new one. After ``patience`` seconds the log
+        says that it is slow to open. If ``required`` is false, the service starts without it then, and keeps
+        trying in the background; that takes a function, because most context managers can be entered only once.
         """
         if not isinstance(manage, AbstractAsyncContextManager):
             factory = manage

@@ -67,21 +67,23 @@ class Resource(Generic[T]):
     async def open(self) -> None:
         """Open the resource; what its context manager raises is raised here.
 
-        If it is not required, wait ``patience`` seconds for the first attempt and then go on without it.
+        After ``patience`` seconds the log says that it is slow. If it is not required, go on without it then.
         """
         self._closing = asyncio.Event()
         settled = asyncio.get_running_loop().create_future()
         keeper = asyncio.create_task(self._keep(settled), name=f"resource {self.name}")
         self._keeper = keeper
         try:
-            await asyncio.wait({settled}, timeout=None if self.required else self._patience)
+            await asyncio.wait({settled}, timeout=self._patience)
+            if not settled.done():
+                log.warning("resource is slow to open", resource=self.name, waited_seconds=self._patience)
+                if self.required:
+                    await asyncio.wait({settled})
         except asyncio.CancelledError:
             await _give_up(keeper)
             raise
         if settled.done():
             settled.result()
-        else:
-            log.warning("resource is slow to open", resource=self.name, waited_seconds=self._patience)
 
     async def close(self) -> None:
         """Close the resource; what its context manager raises is raised here."""

@@ -15,7 +15,7 @@ DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 class MetricsSettings(Group, prefix="METRICS_"):
     """What is measured, and where workers exchange their values."""
 
-    enabled: bool = Field(default=True, description="Measure requests and serve /metrics.")
+    enabled: bool = Field(default=True, description="Serve /metrics.")
     buckets: tuple[float, ...] = Field(
         default=DEFAULT_BUCKETS,
         min_length=1,

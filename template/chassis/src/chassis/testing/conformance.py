@@ -228,11 +228,11 @@ class Conformance:
             await client.get(f"{NOWHERE}/{number}")
         assert metrics.labels("service_requests_total", "route") == before
 
-    async def test_metrics_are_served(self, operator: AsyncClient) -> None:
-        """Prometheus finds what dashboards and alerts ask for."""
+    async def test_metrics_are_served(self, operator: AsyncClient, settings: ServiceSettings) -> None:
+        """Prometheus finds what dashboards and alerts ask for, unless METRICS_ENABLED is false."""
         body = (await operator.get("/metrics")).text
         for name in ("service_requests_total", "service_request_duration_seconds", "service_build_info"):
-            assert f"# TYPE {name} " in body
+            assert (f"# TYPE {name} " in body) is settings.metrics.enabled
 
     # Logs ---------------------------------------------------------------------------------------------
 

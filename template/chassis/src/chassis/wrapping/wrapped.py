@@ -73,10 +73,11 @@ class Wrapped:
         settings = environment.settings
         own: list[BaseRoute] = list(environment.health.routes())
         operations: list[BaseRoute] = [
-            Route("/metrics", self._metrics, include_in_schema=False),
             *environment.health.detailed_routes(),
             *environment.management_routes,
         ]
+        if environment.metrics.enabled:
+            operations.insert(0, Route("/metrics", self._metrics, include_in_schema=False))
         self.management: ASGIApp | None = None
         if settings.server.management_port is None:
             own += operations
