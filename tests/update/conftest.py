@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from chassis.cli.update import copier_run
 from chassis.cli.update.command import app as update_app
-from chassis.cli.update.process import Completed
+from chassis.cli.update.process import Completed, Running
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -129,14 +129,27 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run Copier in this process, where it is quick."""
 
-    def run_copier(arguments: Sequence[str | Path], directory: Path, service: Path) -> Completed:
-        del service
-        said = io.StringIO()
-        with contextlib.chdir(directory), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            _, code = CopierApp.run(["copier", *map(str, arguments)], exit=False)
-        return Completed(code or 0, said.getvalue(), "")
+    class Waiting(Running):
+        """Does its work when it is waited for."""
 
-    monkeypatch.setattr(copier_run, "_copier", run_copier)
+        def __init__(self, arguments: Sequence[str | Path], directory: Path, service: Path) -> None:
+            del service
+            self.arguments, self.directory = [str(argument) for argument in arguments], directory
+
+        def wait(self, text: str = "") -> Completed:
+            said = io.StringIO()
+            with (
+                contextlib.chdir(self.directory),
+                contextlib.redirect_stdout(said),
+                contextlib.redirect_stderr(said),
+            ):
+                _, code = CopierApp.run(["copier", *self.arguments], exit=False)
+            return Completed(code or 0, said.getvalue(), text)
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing runs any more."""
+
+    monkeypatch.setattr(copier_run, "_copier", Waiting)
 
 
 @pytest.fixture

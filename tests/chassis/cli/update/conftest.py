@@ -9,7 +9,8 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -148,7 +149,13 @@ class FakeCopier:
         shutil.move(directory.with_name(f"{directory.name}-all") / "template", directory)
         shutil.copy(answers, directory / ".copier-answers.yml")
 
-    def update(self, tree: Path, commit: str, data: dict[str, str], *, trust: bool, **_: object) -> str:
+    @contextmanager
+    def updating(
+        self, tree: Path, commit: str, data: dict[str, str], *, trust: bool, **_: object
+    ) -> Iterator[Callable[[], str]]:
+        yield lambda: self.update(tree, commit, data, trust=trust)
+
+    def update(self, tree: Path, commit: str, data: dict[str, str], *, trust: bool) -> str:
         self.calls.append({"service": tree, "commit": commit, "data": dict(data), "trust": trust})
         self.during(tree)
         if self.fails:
@@ -178,7 +185,7 @@ def copier(monkeypatch: pytest.MonkeyPatch) -> FakeCopier:
     """Put the fake in the place of Copier."""
     fake = FakeCopier()
     monkeypatch.setattr(copier_run, "render", fake.render)
-    monkeypatch.setattr(copier_run, "update", fake.update)
+    monkeypatch.setattr(copier_run, "updating", fake.updating)
     return fake
 
 

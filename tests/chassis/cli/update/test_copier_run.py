@@ -57,6 +57,11 @@ def test_the_pinned_version_is_the_one_that_is_tested_with() -> None:
     assert pins == [copier_run.PIN]
 
 
+def update(tree: Path, service: Path, commit: str = "0.2.0") -> None:
+    with copier_run.updating(tree, commit, {}, trust=False, service=service) as finish:
+        finish()
+
+
 def test_the_one_of_this_environment(tmp_path: Path) -> None:
     (tmp_path / "answers.yml").write_text("port: 8000\n")
     with pytest.raises(UpdateError, match="could not render") as raised:
@@ -76,8 +81,9 @@ def test_the_one_on_the_path_if_it_is_pinned(
 ) -> None:
     monkeypatch.setattr(copier_run, "PIN", "1.2.3")
     arguments = install("copier")
-    said = copier_run.update(tmp_path, "0.2.0", {"bundles": "[a]", "port": "1"}, trust=True, service=tmp_path)
-    assert said == "what a migration says"
+    answers = {"bundles": "[a]", "port": "1"}
+    with copier_run.updating(tmp_path, "0.2.0", answers, trust=True, service=tmp_path) as finish:
+        assert finish() == "what a migration says"
     options = "--quiet --defaults --skip-answered --conflict inline --vcs-ref 0.2.0 --trust"
     data = "--data bundles=[a] --data port=1"
     assert " ".join(arguments.read_text().split()) == f"update {options} {data} ."
@@ -99,13 +105,13 @@ def test_else_uv_fetches_it(install: Callable[[str], Path], tmp_path: Path) -> N
 def test_without_either_it_says_what_to_install(install: Callable[[str], Path], tmp_path: Path) -> None:
     install("nothing")
     with pytest.raises(UpdateError, match="install uv, which fetches it"):
-        copier_run.update(tmp_path, "0.2.0", {}, trust=False, service=tmp_path)
+        update(tmp_path, tmp_path)
 
 
 def test_a_failure_shows_why(install: Callable[[str], Path], tmp_path: Path) -> None:
     install("uv")
     with pytest.raises(UpdateError, match="could not update to version broken") as raised:
-        copier_run.update(tmp_path, "broken", {}, trust=False, service=tmp_path)
+        update(tmp_path, tmp_path, "broken")
     assert raised.value.output == "why it is broken"
 
 
@@ -124,5 +130,5 @@ def test_uv_is_also_found_where_make_puts_it(
     # Started in another folder, and from another one than the service's.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tree").mkdir()
-    copier_run.update(tmp_path / "tree", "0.2.0", {}, trust=False, service=service)
+    update(tmp_path / "tree", service)
     assert (own.parent / "arguments").read_text().startswith("tool\nrun\n")

@@ -177,6 +177,30 @@ def test_whatever_goes_wrong_the_service_is_as_it_was(
     assert run().status == "updated"
 
 
+@pytest.mark.parametrize(
+    ("heal", "order"), [(False, ["begin", "compare", "end"]), (True, ["compare", "begin", "end"])]
+)
+def test_copier_updates_while_the_version_before_is_rendered(
+    *, run: Run, copier: Any, monkeypatch: Any, heal: bool, order: list[str]
+) -> None:
+    happened = []
+    updating, render = copier.updating, copier.render
+
+    def begin(*arguments: Any, **options: Any) -> Any:
+        happened.append("begin")
+        return updating(*arguments, **options)
+
+    def compare(clone: Path, commit: str, *rest: Any, **options: Any) -> None:
+        happened.append("compare")
+        render(clone, commit, *rest, **options)
+
+    monkeypatch.setattr("chassis.cli.update.copier_run.updating", begin)
+    monkeypatch.setattr("chassis.cli.update.copier_run.render", compare)
+    copier.during = lambda _: happened.append("end")
+    assert run(heal=heal).status == "updated"
+    assert happened == order
+
+
 def test_a_conflict_names_its_files(run: Run, copier: Any) -> None:
     copier.conflict = "Makefile"
     result = Result()
@@ -291,7 +315,7 @@ def test_answers_change_with_a_release(run: Run, service: Path, git: Git, copier
 
 
 def test_answers_that_are_there_already_change_nothing(run: Run, copier: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("chassis.cli.update.copier_run.update", lambda *_, **__: "")
+    monkeypatch.setattr(copier, "update", lambda *_, **__: "")
     assert run(data={"package_name": "orders"}).status == "up-to-date"
 
 

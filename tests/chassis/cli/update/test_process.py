@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chassis.cli.update.process import run, stoppable, surroundings
+from chassis.cli.update.errors import UpdateError
+from chassis.cli.update.process import Running, run, stoppable, surroundings
 
 
 def test_what_a_program_prints_and_how_it_ends(tmp_path: Path) -> None:
@@ -60,3 +61,21 @@ def test_a_signal_ends_the_program_and_what_it_started(tmp_path: Path, number: s
         run(command, tmp_path)
     thread.join()
     assert signal.getsignal(number) is before
+
+
+def test_a_program_goes_on_beside_the_block_and_ends_with_what_goes_wrong_in_it(tmp_path: Path) -> None:
+    with Running(["cat"], tmp_path) as running:
+        assert running.wait("text").stdout == "text"
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    pipes = []
+
+    def stumble() -> None:
+        with Running(["sh", "-c", f"sleep 60 > {fifo}"], tmp_path):
+            pipes.append(fifo.open("rb"))
+            raise UpdateError("elsewhere")
+
+    with pytest.raises(UpdateError, match="elsewhere"):
+        stumble()
+    with pipes[0] as pipe:
+        assert pipe.read() == b""

@@ -3,14 +3,15 @@
 import importlib.metadata
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from chassis.cli.update.errors import UpdateError
-from chassis.cli.update.process import Completed, run
+from chassis.cli.update.process import Running, run
 
-__all__ = ["PIN", "find_uv", "render", "update"]
+__all__ = ["PIN", "find_uv", "render", "updating"]
 
 PIN = "9.19.1"
 
@@ -21,23 +22,33 @@ def render(clone: Path, commit: str, answers: Path, directory: Path, *, service:
     ``service`` is the folder whose own uv fetches Copier if neither is installed on this machine.
     """
     options = ("--quiet", "--defaults", "--data-file", answers, "--vcs-ref", commit)
-    done = _copier(["copy", *options, clone, directory], directory.parent, service)
+    with _copier(["copy", *options, clone, directory], directory.parent, service) as running:
+        done = running.wait()
     if done.code != 0:
         raise UpdateError(f"Copier could not render version {commit} of the template", output=done.output)
 
 
-def update(tree: Path, commit: str, data: Mapping[str, str], *, trust: bool, service: Path) -> str:
-    """Update a service in its second tree; return what the migrations printed. Raises ``UpdateError``.
+@contextmanager
+def updating(
+    tree: Path, commit: str, data: Mapping[str, str], *, trust: bool, service: Path
+) -> Iterator[Callable[[], str]]:
+    """Update a service in its second tree, beside the block.
 
+    The block gets what waits for the end, and returns what the migrations printed or raises ``UpdateError``.
     ``service`` is its own folder, as for ``render``. Conflicts are no failure here: look for them after.
     """
     options = ["--quiet", "--defaults", "--skip-answered", "--conflict", "inline", "--vcs-ref", commit]
     options += ["--trust"] if trust else []
     options += [part for name, value in data.items() for part in ("--data", f"{name}={value}")]
-    done = _copier(["update", *options, "."], tree, service)
-    if done.code != 0:
-        raise UpdateError(f"Copier could not update to version {commit}", output=done.output)
-    return done.output
+    with _copier(["update", *options, "."], tree, service) as running:
+
+        def finish() -> str:
+            done = running.wait()
+            if done.code != 0:
+                raise UpdateError(f"Copier could not update to version {commit}", output=done.output)
+            return done.output
+
+        yield finish
 
 
 def find_uv(service: Path) -> Path | None:
@@ -50,13 +61,13 @@ def find_uv(service: Path) -> Path | None:
     return Path(found).absolute() if found else None
 
 
-def _copier(arguments: Sequence[str | Path], directory: Path, service: Path) -> Completed:
+def _copier(arguments: Sequence[str | Path], directory: Path, service: Path) -> Running:
     program = _program(service)
     if program is None:
         raise UpdateError(
             f"Copier {PIN} is needed: install uv, which fetches it, or pip install copier=={PIN}"
         )
-    return run([*program, *arguments], directory)
+    return Running([*program, *arguments], directory)
 
 
 @cache

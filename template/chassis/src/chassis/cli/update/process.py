@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
-__all__ = ["Completed", "run", "stoppable", "surroundings"]
+__all__ = ["Completed", "Running", "run", "stoppable", "surroundings"]
 
 # They tell a program which tree or environment it works on, and would name the service's own.
 MISLEADING = (
@@ -47,6 +48,43 @@ class Completed:
         return "\n".join(text.strip() for text in (self.stdout, self.stderr) if text.strip())
 
 
+class Running:
+    """A program at work, in a process group of its own, which is killed when an exception leaves the block.
+
+    Raises ``OSError`` if it cannot be started.
+    """
+
+    def __init__(
+        self, command: Sequence[str | Path], directory: Path, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - fixed commands, no shell
+            [str(part) for part in command],
+            cwd=directory,
+            env=surroundings(environ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def wait(self, text: str = "") -> Completed:
+        """Wait for its end; ``text`` is its standard input."""
+        stdout, stderr = self._process.communicate(text)
+        return Completed(self._process.returncode, stdout, stderr)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._process:
+            if kind is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+
+
 def run(
     command: Sequence[str | Path],
     directory: Path,
@@ -54,30 +92,9 @@ def run(
     environ: Mapping[str, str] | None = None,
     text: str = "",
 ) -> Completed:
-    """Run a program to its end, in a process group that is killed when this process is told to stop.
-
-    ``text`` is its standard input. Raises ``OSError`` if it cannot be started.
-    """
-    with subprocess.Popen(  # noqa: S603 - fixed commands, no shell
-        [str(part) for part in command],
-        cwd=directory,
-        env=surroundings(environ),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    ) as process:
-        try:
-            stdout, stderr = process.communicate(text)
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
-    return Completed(process.returncode, stdout, stderr)
+    """Run a program to its end. ``text`` is its standard input. Raises ``OSError`` if it cannot be started."""
+    with Running(command, directory, environ) as running:
+        return running.wait(text)
 
 
 def surroundings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
