@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from chassis.masking import Masker, hide, is_sensitive_key, mask_text, tokens
+from chassis.masking import Masker, assignments, hide, is_sensitive_key, mask_text, numbers, tokens
 from chassis.masking.keys import PHRASES, STEMS, TEXT_WORDS, WORDS
 from chassis.masking.masker import LONGEST_TEXT, MOST_ITEMS
 from chassis.masking.numbers import is_card, is_iban
@@ -96,7 +96,8 @@ def test_a_secret_keeps_two_characters_at_each_end_or_none(secret: str, hidden: 
         " signing_key jwt bearer otp iban accountNumber routing-number sort_code credential credentials"
         " passwordHash password_confirmation new_password csrfToken X-CSRF-Token xsrf signature sig"
         " connectionString phone phoneNumber telephone msisdn dateOfBirth dob passport taxId"
-        " drivers_license recovery_codes verification_code kennwort contrasena token2 oauth2Token"
+        " drivers_license driver_license recovery_codes verification_code kennwort contrasena token2 oauth2Token"
+        " x.api.key passcode csrf account_key encryptionKey master-key shared_key sshKey license_key"
     ),
 )
 def test_a_sensitive_key_is_known_in_any_spelling(key: str) -> None:
@@ -131,6 +132,9 @@ def test_a_harmless_key_is_left_alone(key: str) -> None:
         ("is_token_valid", False),
         ("requires_otp", True),
         ("temperature_tokens", 0.5),
+        ("tokens", 5),
+        ("sessions", 5),
+        ("pass", 5),
     ],
 )
 def test_counts_and_flags_survive_under_keys_that_count(key: str, value: object) -> None:
@@ -138,7 +142,7 @@ def test_counts_and_flags_survive_under_keys_that_count(key: str, value: object)
     assert MASKER.text(f"{key}={value} x") == f"{key}={value} x"
 
 
-@pytest.mark.parametrize("key", ["tokens", "has_password", "pass"])
+@pytest.mark.parametrize("key", ["tokens", "prompt_tokens", "sessions", "pass", "max_tokens", "has_password"])
 def test_text_under_keys_that_count_is_masked(key: str) -> None:
     assert MASKER.value(key, SECRET) == HIDDEN
     assert MASKER.text(f"{key}={SECRET}") == f"{key}={HIDDEN}"
@@ -304,9 +308,55 @@ def test_circles_depth_and_size_are_bounded() -> None:
     assert len(str(MASKER.value("n", [list(range(1000))] * 1000))) < 200_000
 
 
+def test_12_levels_1000_items_and_10_000_values_are_kept() -> None:
+    def nested(levels: int) -> object:
+        return [nested(levels - 1)] if levels else "in"
+
+    def count(value: object) -> int:
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return sum(1 + count(one) for one in inside if not isinstance(one, str))
+
+    assert "in" in str(MASKER.value("d", nested(12)))
+    assert "in" not in str(MASKER.value("d", nested(13)))
+    assert MASKER.value("l", list(range(1000))) == list(range(1000))
+    assert MASKER.value("l", [0] * 1001) == [*[0] * 1000, "... 1 more"]
+    fields = {"a": [[0] * 999] * 6, "b": [[0] * 999] * 6}
+    assert count(MASKER.event(fields)) == len(fields) + 10_000
+
+
 def test_the_same_container_twice_is_no_circle() -> None:
     shared = {"a": 1}
     assert MASKER.event({"x": shared, "y": [shared, shared]}) == {"x": shared, "y": [shared, shared]}
+
+
+def test_an_open_bracket_hides_the_rest_of_the_text() -> None:
+    assert MASKER.text("token: [1, 2 and x") == "token: ***"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("hunter2", "hunter2"),
+        ("the password is hunter2", "the password is hunter2"),
+        ("call 5551234567 or 212 555 0134", "call 5551234567 or 212 555 0134"),
+        ("Jane Doe, 12 Main Street, Springfield", "Jane Doe, 12 Main Street, Springfield"),
+        ("passphrase: correct horse battery", "passphrase: *** horse battery"),
+        ("git@example.com", "git@example.com"),
+    ],
+)
+def test_what_is_documented_as_not_found_is_not(text: str, masked: str) -> None:
+    assert mask_text(text) == masked
+
+
+def test_a_private_key_in_base64_is_hidden_to_the_end_of_its_line() -> None:
+    line = "LS0tLS1CRU" + "dJTiBQUklWQVRFIEtFWS0tLS0tCk1JSUV2UUlCQURB"
+    assert MASKER.text(f"key {line}\nTkJna3Fo") == "key LS***RB\nTkJna3Fo"
+
+
+def test_the_examples_of_the_documentation() -> None:
+    assert mask_text("mail to ann@example.com") == "mail to an***om"
+    masker = Masker(mask_ips=True, sensitive_keys=["badge"])
+    assert masker.event({"badge": "A-1234567"}) == {"badge": "A-***67"}
 
 
 def test_addresses_are_masked_by_a_setting_alone() -> None:
@@ -345,7 +395,8 @@ def test_a_secret_across_the_cut_of_a_long_text_does_not_leak(secret: str) -> No
 
 
 def test_a_long_text_at_the_limit_is_whole() -> None:
-    assert MASKER.text("x" * LONGEST_TEXT) == "x" * LONGEST_TEXT
+    assert MASKER.text("x" * 65_536) == "x" * 65_536
+    assert MASKER.text("x" * 65_537).endswith("x... [1 characters cut]")
 
 
 def test_a_private_key_in_a_text_that_is_cut_does_not_leak() -> None:
@@ -458,12 +509,56 @@ def test_an_id_that_could_be_a_number_of_a_person_is_looked_at(text: str) -> Non
     assert MASKER.text(text) == MASKER.all_rules(text) != text
 
 
-def test_a_masker_forgets_clean_texts_before_they_are_too_many() -> None:
+def test_a_clean_text_meets_no_rule_and_a_second_time_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    masker = Masker()
+    monkeypatch.setattr(masker, "_present_rules", None)
+    assert masker.text("order placed") == "order placed"
+    monkeypatch.setattr(masker, "is_suspect", None)
+    assert masker.text("order placed") == "order placed"
+    assert masker.event({"order placed": "order placed"}) == {"order placed": "order placed"}
+
+
+@pytest.mark.parametrize(
+    ("text", "masked", "rules"),
+    [
+        ("ann@example.com", "an***om", ["present_tokens", "present_numbers"]),
+        ("pin=12345678", "pin=12***78", ["assignments", "present_tokens", "present_numbers"]),
+        ("x://a:hunter2hunter2@b", "x://a:hu***r2@b", None),
+    ],
+)
+def test_a_suspicious_text_meets_the_rules_of_its_signs(
+    monkeypatch: pytest.MonkeyPatch, text: str, masked: str, rules: list[str] | None
+) -> None:
+    called = []
+
+    def spy(module: ModuleType, name: str) -> None:
+        rule = getattr(module, f"mask_{name}")
+
+        def noted(*arguments: Any, **options: Any) -> str:
+            called.append(name)
+            return rule(*arguments, **options)
+
+        monkeypatch.setattr(module, f"mask_{name}", noted)
+
+    spy(tokens, "private_keys")
+    spy(tokens, "present_tokens")
+    spy(assignments, "url_passwords")
+    spy(assignments, "assignments")
+    spy(numbers, "present_numbers")
+    spy(numbers, "addresses")
+    assert Masker().text(text) == masked
+    assert called == (rules or ["url_passwords", "assignments", "present_tokens", "present_numbers"])
+
+
+def test_a_masker_forgets_clean_texts_and_names_before_they_are_too_many() -> None:
     masker = Masker()
     for number in range(10_000):
         assert masker.text(f"text {number}") == f"text {number}"
         assert masker.event({"a": f"value {number}"}) == {"a": f"value {number}"}
-    assert len(masker._clean) <= 4_096
+        assert masker.event({"a": f"{number}a", "b": f"{number}b", "c": f"{number}c"})
+        assert masker.event({f"name{number}": 1}) == {f"name{number}": 1}
+        assert len(masker._clean) <= 2_048
+        assert len(masker._harmless) <= 4_096
     assert masker.text("x" * 300) == "x" * 300
     assert "x" * 300 not in masker._clean
 

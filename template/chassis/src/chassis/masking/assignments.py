@@ -30,12 +30,14 @@ _TAG = pattern(r"<(?P<key>[\w.:\-]++)(?:\s[^<>]{0,200}+)?>(?P<value>[^<>]++)(?=<
 _URL_PASSWORD = pattern(r"(?<=://)(?P<user>[^\s/?\#:@\"'<>]*+):(?P<rest>[^\s\"'<>]*+)")
 _QUOTE = pattern(r"[bBfFrRuU]{0,2}+(?P<quote>\\*+(?P<mark>[\"'`]))(?P<next>[\s),\]};]|\Z)?")
 _BRACKET = pattern(r"[\w.]*+(?=[(\[{])", re.ASCII)
+_AFTER_BRACKET = pattern(r"[^\s&<>,;()\[\]{}\"'`\\]*+")
 _INSIDE_BRACKETS = pattern(r"\\.|\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'|[()\[\]{}]", re.DOTALL)
 _PLAIN = pattern(r"[^\s&<>]++")
 _PLAIN_END = pattern(r"[,;](?=\Z|[\"'\w.\- ]{1,40}+[=:])", re.ASCII)
-_MORE_DIGITS = pattern(r"(?:[ \-][\d+().\-]++)++", re.ASCII)
+_MORE_DIGITS = pattern(r"(?:(?:[ \u00a0\-]|[ ]?/[ ]?)[\d+().\-]++)*+", re.ASCII)
 _NUMERIC = pattern(r"[\d+().\-]++,?", re.ASCII)
-_LINE = pattern(r"[^\r\n\"'<>]*+")
+# A quote ends the text around it, but for a quoted value: Digest username="bob", also with \\" inside JSON.
+_LINE = pattern(r"(?:[^\r\n\"'<>]++|(?:(?<==)|(?<==\\))(?:\"[^\"\r\n]*+\"|'[^'\r\n]*+'))*+")
 _COOKIES = pattern(r"[^\s;&\"'<>]++(?:;[ ]?[^\s;=&\"'<>]++=[^\s;&\"'<>]*+)*+")
 _SCHEME = pattern(r"(?:bearer|basic|digest|token|apikey|negotiate|ntlm)(?:\s|\+|%20){1,4}+", re.IGNORECASE)
 _NOTHING = frozenset({"", "None", "null", "nil"})
@@ -128,7 +130,7 @@ def _extent(text: str, found: re.Match[str]) -> tuple[int, int]:
         return quote.end("quote"), _closing_quote(text, quote)
     bracket = _BRACKET.match(text, start)
     if bracket is not None:
-        return start, _closing_bracket(text, bracket.end())
+        return start, _end_of_brackets(text, start, _closing_bracket(text, bracket.end()))
     return start, _plain_end(text, start, found["key"].lower())
 
 
@@ -162,13 +164,27 @@ def _closing_bracket(text: str, start: int) -> int:
     return len(text)
 
 
+def _end_of_brackets(text: str, start: int, end: int) -> int:
+    """Take what follows a value in brackets without a space, and the rest of a number: ``(212) 555-0134``."""
+    found = _AFTER_BRACKET.match(text, end)
+    end = end if found is None else found.end()
+    return _end_of_number(text, end) if _NUMERIC.fullmatch(text, start, end) else end
+
+
+def _end_of_number(text: str, end: int) -> int:
+    more = _MORE_DIGITS.match(text, end)
+    return end if more is None else more.end()
+
+
 def _plain_end(text: str, start: int, key: str) -> int:
     if "cookie" in key:
         line = _LINE if text[start - 1 : start] == " " else _COOKIES
         found = line.match(text, start)
         return start if found is None else found.end()
     scheme = _SCHEME.match(text, start)
-    if "authorization" in key and scheme is None and text[start - 1 : start] == " ":
+    if "authorization" in key and (
+        scheme[0][:6].lower() == "digest" if scheme else text[start - 1 : start] == " "
+    ):
         found = _LINE.match(text, start)
         return start if found is None else found.end()
     plain = _PLAIN.match(text, scheme.end() if scheme else start)
@@ -177,8 +193,7 @@ def _plain_end(text: str, start: int, key: str) -> int:
     stop = _PLAIN_END.search(text, plain.start(), plain.end())
     end = plain.end() if stop is None else stop.start()
     if _NUMERIC.fullmatch(text, start, end):
-        more = _MORE_DIGITS.match(text, end)
-        return end if more is None else more.end()
+        return _end_of_number(text, end)
     while end > start and text[end - 1] in "\"')]},;.\\`":
         end -= 1
     return end

@@ -145,10 +145,10 @@ class Masker:
         self._remember(fresh, len(text))
         return True
 
-    def _remember(self, texts: Iterable[str], length: int) -> None:
+    def _remember(self, texts: Sequence[str], length: int) -> None:
         """Remember texts that are clean, for many come again: a method, a route, a client, a message."""
         if length <= _LONGEST_REMEMBERED:
-            if len(self._clean) >= _MOST_REMEMBERED:
+            if len(self._clean) + len(texts) > _MOST_REMEMBERED:
                 self._clean.clear()
             self._clean.update(texts)
 
