@@ -15,11 +15,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chassis import context
 from chassis.app import Service, create_app
-from chassis.errors import Conflict, Unavailable
+from chassis.errors import Conflict, InternalError, Unavailable
 from chassis.logging import LoggingSettings
 from chassis.ratelimit import Decision, Quota, RateLimitSettings
 from chassis.security import SecuritySettings
 from chassis.service_settings import ServiceSettings
+from chassis.testing import capture_logs as capture_lines
 
 SETTINGS = ServiceSettings(rate_limiting=RateLimitSettings(enabled=False), logging=LoggingSettings())
 
@@ -135,6 +136,24 @@ async def test_an_http_exception_keeps_its_headers(router: APIRouter) -> None:
     assert response.headers["x-kind"] == "teapot"
 
 
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("/refused", "It is there already."),
+        ("/teapot", "short and stout"),
+        ("/counting", "The stock is being counted."),
+    ],
+)
+async def test_what_an_error_says_is_for_the_client(router: APIRouter, path: str, detail: str) -> None:
+    @router.get("/counting")
+    async def counting() -> None:
+        raise HTTPException(503, "The stock is being counted.")
+
+    async with client_of(build(router)) as client:
+        response = await client.get(path)
+    assert response.json()["detail"] == detail
+
+
 async def test_a_status_without_a_body_stays_without_one(router: APIRouter) -> None:
     async with client_of(build(router)) as client:
         response = await client.get("/not-modified")
@@ -144,8 +163,19 @@ async def test_a_status_without_a_body_stays_without_one(router: APIRouter) -> N
 async def test_a_crash_shows_the_client_nothing(router: APIRouter) -> None:
     async with client_of(build(router)) as client:
         response = await client.get("/crash")
+    assert response.json()["detail"] == InternalError.default_detail
     assert "hunter22" not in response.text
     assert "RuntimeError" not in response.text
+
+
+async def test_a_crash_is_logged_with_its_traceback(router: APIRouter) -> None:
+    app = build(router)
+    with capture_lines() as logs:
+        async with client_of(app) as client:
+            response = await client.get("/crash")
+    crash = logs.one("request crashed")
+    assert crash["request_id"] == response.headers["x-request-id"]
+    assert crash["exception"].startswith("Traceback")
 
 
 async def test_a_crash_is_explained_when_debugging_and_masked(router: APIRouter) -> None:
@@ -348,6 +378,7 @@ async def test_a_store_of_counts_elsewhere_is_waited_for(router: APIRouter) -> N
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert answers[0].headers["ratelimit"] == '"default";r=0;t=9'
     assert answers[2].headers["retry-after"] == "3"
+    assert answers[2].headers["ratelimit"] == '"default";r=0;t=3'
 
 
 async def test_the_layer_wraps_any_asgi_application() -> None:

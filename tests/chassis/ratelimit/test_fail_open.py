@@ -97,6 +97,21 @@ async def test_a_store_that_does_not_answer_is_not_waited_for() -> None:
     assert isinstance(failures[0], TimeoutError)
 
 
+async def test_a_store_has_a_quarter_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def at_once(seconds: float) -> asyncio.Timeout:
+        given.append(seconds)
+        return asyncio.timeout_at(0)
+
+    monkeypatch.setattr("asyncio.timeout", at_once)
+    with capture_logs():
+        decision = await FailOpen(Silent()).hit("a", QUOTA)
+
+    assert decision.allowed
+    assert given == [0.25]
+
+
 async def test_a_request_that_is_cancelled_is_no_failure() -> None:
     failures: list[Exception] = []
     task = asyncio.ensure_future(FailOpen(Silent(), on_failure=failures.append, timeout=60).hit("a", QUOTA))

@@ -1,12 +1,23 @@
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from log_capture import capture_logs
 from starlette.applications import Starlette
+from starlette.responses import Response
 from starlette.routing import Host, Route
+from starlette.types import ASGIApp
 
+from chassis.app import create_app
+from chassis.bundle import Environment
+from chassis.errors import Unauthorized
 from chassis.ratelimit import Decision, Limits, Quota, RateLimitSettings, rate_limit
+from chassis.service_settings import ServiceSettings
+from chassis.settings import load
+from chassis.testing import connect
+from chassis.testing.lifespan import running
+from chassis.wrapping import wrap
 
 DEFAULT = Quota(100, 60)
 
@@ -42,6 +53,10 @@ def application() -> FastAPI:
     @app.get("/free")
     @rate_limit(None)
     async def free() -> None: ...
+
+    @app.get("/unlimited")
+    @rate_limit("unlimited")
+    async def unlimited() -> None: ...
 
     @app.websocket("/live")
     @rate_limit("2/60")
@@ -115,11 +130,12 @@ def test_a_route_with_a_quota_has_a_count_of_its_own() -> None:
     )
 
 
-def test_an_endpoint_without_limit_is_not_counted() -> None:
+@pytest.mark.parametrize("path", ["/free", "/unlimited"])
+def test_an_endpoint_without_limit_is_not_counted(path: str) -> None:
     built = limits()
 
-    assert built.limit_for(scope("GET", "/free"), Peer()) is None
-    assert built.quota_for("GET", "/free") is None
+    assert built.limit_for(scope("GET", path), Peer()) is None
+    assert built.quota_for("GET", path) is None
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/detailed", "/metrics"])
@@ -162,6 +178,89 @@ def test_settings_replace_the_marks_of_endpoints() -> None:
     assert built.quota_for("GET", "/free") == (Quota(4, 60, "/free"), "/free")
     assert built.quota_for("GET", "/files/a/b") == (Quota(6, 60, "/files"), "/files/{path}")
     assert built.quota_for("GET", "/api/v1/orders/4/lines/a") is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "quota"),
+    [
+        ("POST", "/items", Quota(10, 60, "POST /items")),
+        ("GET", "/whatever", Quota(5, 3_600, "/{anything}")),
+        ("GET", "/plain", None),
+        ("WEBSOCKET", "/live", Quota(3, 60, "WEBSOCKET /live")),
+    ],
+)
+def test_the_environment_gives_routes_their_quotas(
+    tmp_path: Path, method: str, path: str, quota: Quota | None
+) -> None:
+    said = (
+        '{"POST /items": "10/60", "/{anything}": "5/hour", "GET /plain": "unlimited",'
+        ' "WEBSOCKET /live": "3/60"}'
+    )
+    environ = {"RATE_LIMIT_ROUTES": said, "SECRETS_DIR": str(tmp_path), "CONFIG_DIR": str(tmp_path)}
+    settings = load(ServiceSettings, environ=environ, directory=tmp_path)
+    found = Limits(settings.rate_limiting, application().routes).quota_for(method, path)
+
+    assert (found and found[0]) == quota
+
+
+def test_the_environment_turns_limits_off(tmp_path: Path) -> None:
+    environ = {"RATE_LIMITING_ENABLED": "false", "SECRETS_DIR": str(tmp_path), "CONFIG_DIR": str(tmp_path)}
+    settings = load(ServiceSettings, environ=environ, directory=tmp_path)
+
+    assert Limits(settings.rate_limiting).limit_for(scope("GET", "/plain"), Peer()) is None
+
+
+def test_all_methods_of_a_route_share_one_count_where_none_is_named() -> None:
+    built = limits(routes={"/both": "9/60"})
+    counts = [built.limit_for(scope(method, "/both"), Peer()) for method in ("PUT", "PATCH")]
+
+    assert counts == [("/both 203.0.113.7", Quota(9, 60, "/both"))] * 2
+
+
+async def test_a_route_that_does_not_exist_is_told_when_the_service_starts() -> None:
+    settings = ServiceSettings(rate_limiting=RateLimitSettings(routes={"GET /itemz": "1/60"}))
+    app = create_app(settings)
+
+    with capture_logs() as logs:
+        async with running(app):
+            warnings = [entry["route"] for entry in logs if entry["log_level"] == "warning"]
+    assert warnings == ["GET /itemz"]
+
+
+class ByTenant:
+    """A bundle that tells clients apart by a header, whatever their addresses."""
+
+    name = "tenants"
+    requires = ()
+
+    def register(self, environment: Environment) -> None:
+        environment.rate_limit_key = lambda scope, _: str(dict(scope["headers"])[b"x-tenant"], "ascii")
+
+
+async def asked(app: ASGIApp) -> list[int]:
+    async with connect(app) as client:
+        return [
+            (await client.get("/orders", headers={"x-tenant": tenant})).status_code
+            for tenant in ("acme", "acme", "other")
+        ]
+
+
+async def test_a_bundle_says_what_a_client_is_before_anything_authenticates() -> None:
+    def refuse() -> None:
+        raise Unauthorized
+
+    router = APIRouter(dependencies=[Depends(refuse)])
+    router.get("/orders")(answer)
+    settings = ServiceSettings(rate_limiting=RateLimitSettings(requests=1))
+
+    assert await asked(create_app(settings, bundles=[ByTenant()], routers=[router])) == [401, 429, 401]
+
+
+async def test_a_bundle_says_what_a_client_of_a_wrapped_application_is() -> None:
+    settings = ServiceSettings(rate_limiting=RateLimitSettings(requests=1))
+    inside = Starlette(routes=[Route("/orders", lambda _: Response())])
+
+    assert await asked(wrap(inside, settings, bundles=[ByTenant()])) == [200, 429, 200]
 
 
 def test_head_counts_as_get_where_the_router_answers_both() -> None:

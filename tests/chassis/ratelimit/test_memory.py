@@ -4,7 +4,9 @@ from math import ceil, floor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis.ratelimit import Decision, MemoryRateLimiter, Quota
+from chassis.bundle import Environment
+from chassis.ratelimit import Decision, MemoryRateLimiter, Quota, RateLimitSettings
+from chassis.service_settings import ServiceSettings
 
 QUOTA = Quota(10, 60)
 
@@ -70,6 +72,21 @@ async def test_clients_do_not_share_a_quota() -> None:
     limiter = MemoryRateLimiter(clock=Clock())
 
     assert await spend(limiter, "a", 20) == await spend(limiter, "b", 20) == 10
+
+
+async def test_each_limiter_counts_for_itself() -> None:
+    clock = Clock()
+    workers = [MemoryRateLimiter(clock=clock) for _ in range(4 * 3)]
+
+    assert sum([await spend(worker, "a", 20) for worker in workers]) == 12 * 10
+
+
+async def test_a_client_is_one_number_when_its_quota_is_full_again() -> None:
+    clock = Clock()
+    limiter = MemoryRateLimiter(clock=clock)
+    await spend(limiter, "a", 3)
+
+    assert limiter._tables[QUOTA].arrivals == {"a": (clock.now + 3 * 6) * 10**9}
 
 
 async def test_quotas_of_different_names_are_counted_apart() -> None:
@@ -160,6 +177,27 @@ async def test_memory_is_bounded_under_a_flood_of_keys() -> None:
     assert sum(map(len, table.buckets.values())) == 1_000
 
 
+async def test_memory_is_bounded_for_each_quota() -> None:
+    limiter = MemoryRateLimiter(max_keys=10, clock=Clock())
+
+    for number in range(100):
+        for quota in (QUOTA, Quota(10, 60, "other")):
+            await limiter.hit(str(number), quota)
+
+    assert len(limiter) == 20
+
+
+async def test_the_bound_of_a_service_is_that_of_its_settings() -> None:
+    settings = RateLimitSettings(max_keys=3)
+    limiter = Environment(ServiceSettings(rate_limiting=settings)).limiter
+    assert isinstance(limiter, MemoryRateLimiter)
+
+    for number in range(10):
+        await limiter.hit(str(number), QUOTA)
+
+    assert len(limiter) == 3
+
+
 async def test_a_flood_of_keys_frees_no_client_that_used_its_quota() -> None:
     clock = Clock()
     limiter = MemoryRateLimiter(max_keys=1_000, clock=clock)
@@ -183,6 +221,18 @@ async def test_a_flood_of_used_keys_is_needed_to_free_one() -> None:
     assert await spend(limiter, "abuser", 10) == 5
 
 
+async def test_all_other_places_must_be_taken_by_keys_as_used_to_free_one() -> None:
+    limiter = MemoryRateLimiter(max_keys=10, clock=Clock())
+    await spend(limiter, "abuser", 5)
+    for number in range(8):
+        await spend(limiter, f"as used {number}", 10)
+
+    for number in range(100):
+        await spend(limiter, str(number), 1)
+
+    assert await spend(limiter, "abuser", 20) == 5
+
+
 async def test_entries_that_say_nothing_any_more_are_dropped_as_requests_come() -> None:
     clock = Clock()
     limiter = MemoryRateLimiter(clock=clock)
@@ -190,6 +240,8 @@ async def test_entries_that_say_nothing_any_more_are_dropped_as_requests_come() 
         await limiter.hit(str(number), QUOTA)
 
     clock.now += 120
+    await limiter.hit("a", QUOTA)
+    assert 990 < len(limiter) < 1_001
     for _ in range(500):
         await limiter.hit("a", QUOTA)
 

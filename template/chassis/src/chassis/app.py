@@ -114,7 +114,9 @@ class Service(FastAPI):
         return RequestLayer(
             stack,
             self.environment.collaborators(),
-            limits=Limits(self.environment.settings.rate_limiting, self.routes),
+            limits=Limits(
+                self.environment.settings.rate_limiting, self.routes, key=self.environment.rate_limit_key
+            ),
             routes=self.routes,
             inside=Inside(self, super().build_middleware_stack, entry) if reason is None else None,
         )

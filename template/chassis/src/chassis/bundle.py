@@ -16,7 +16,7 @@ from chassis.lifecycle import Lifecycle
 from chassis.logging import dropped_lines
 from chassis.metrics import Metrics
 from chassis.middleware import Collaborators
-from chassis.ratelimit import FailOpen, MemoryRateLimiter, RateLimiter
+from chassis.ratelimit import FailOpen, Key, MemoryRateLimiter, RateLimiter, by_address
 from chassis.security import Cors, SecurityHeaders, TrustedProxies
 from chassis.service_settings import ServiceSettings
 from chassis.tracing import Tracing
@@ -125,6 +125,7 @@ class Environment:
             on_result=self.metrics.health_status,
         )
         self.limiter: RateLimiter = MemoryRateLimiter(max_keys=settings.rate_limiting.max_keys)
+        self.rate_limit_key: Key = by_address
         self.routers: list[APIRouter] = []
         self.management_routes: list[BaseRoute] = []
         self.error_mappings: dict[type[Exception], Callable[[Exception], ServiceError]] = {}

@@ -89,7 +89,7 @@ class Wrapped:
         self._layer = RequestLayer(
             self._dispatch,
             environment.collaborators(),
-            limits=Limits(settings.rate_limiting, routes),
+            limits=Limits(settings.rate_limiting, routes, key=environment.rate_limit_key),
             routes=routes,
         )
         environment.lifecycle.resource("application", lambda: running(app, self._state))
