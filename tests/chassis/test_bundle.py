@@ -1,12 +1,15 @@
 """Bundles in the order they need, and the environment they register with."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
+from chassis.app import create_app
 from chassis.bundle import Bundle, BundleOrderError, Environment, in_dependency_order
 from chassis.service_settings import ServiceSettings
+from chassis.testing import MetricsReader
 
 
 @dataclass
@@ -79,3 +82,37 @@ async def test_a_client_made_here_is_closed_with_the_service() -> None:
         pass
     with pytest.raises(RuntimeError, match="closed"):
         await client.get("/")
+
+
+async def test_each_environment_has_a_lifecycle_of_its_own() -> None:
+    one, other = Environment(ServiceSettings()), Environment(ServiceSettings())
+    async with one.lifecycle.running(), other.lifecycle.running():
+        one.lifecycle.begin_drain()
+        assert (one.lifecycle.state, other.lifecycle.state) == ("draining", "ready")
+
+
+async def test_what_a_bundle_registers_is_opened_when_the_service_starts_and_not_before() -> None:
+    opened: list[str] = []
+
+    class Opening(Named):
+        def register(self, environment: Environment) -> None:
+            environment.lifecycle.on_start("pool", lambda: opened.append("pool"))
+
+    service = create_app(ServiceSettings(), bundles=[Opening("opening")])
+    assert opened == []
+    async with service.environment.lifecycle.running():
+        assert opened == ["pool"]
+
+
+async def test_a_failure_of_a_background_task_is_counted() -> None:
+    environment = Environment(ServiceSettings())
+    metrics = MetricsReader(environment.metrics)
+    counted = metrics.delta("service_background_task_failures_total", task="mailer")
+
+    async def fail() -> None:
+        raise ValueError
+
+    environment.lifecycle.supervise("mailer", fail)
+    async with environment.lifecycle.running(), asyncio.timeout(5):
+        for _ in iter(counted, 1):
+            await asyncio.sleep(0)

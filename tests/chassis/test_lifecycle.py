@@ -7,11 +7,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 from log_capture import capture_logs
 
+from chassis.app import create_app
 from chassis.errors import Unavailable
 from chassis.lifecycle import Backoff, Lifecycle, LifecycleSettings, Resource, StartupError
+from chassis.ratelimit import RateLimitSettings
+from chassis.service_settings import ServiceSettings
+from chassis.settings import Settings, load
+from chassis.testing import connect
 from chassis.testing.clock import FakeClock
 
 CALM = LifecycleSettings(close_timeout=60)
+UNLIMITED = ServiceSettings(rate_limiting=RateLimitSettings(enabled=False))
 IMPATIENT = LifecycleSettings(close_timeout=0.1)
 
 
@@ -170,11 +176,22 @@ async def test_what_is_opened_later_is_closed_too(recorder):
     assert recorder.events == ["close late", "close early"]
 
 
-async def test_a_part_that_must_start_cannot_be_added_later():
+@pytest.mark.parametrize("register", ["on_start", "resource"])
+async def test_a_part_that_must_start_cannot_be_added_later(register):
     lifecycle = Lifecycle(CALM)
     async with lifecycle.running():
         with pytest.raises(RuntimeError, match="'late' is registered too late"):
-            lifecycle.on_start("late", lambda: None)
+            getattr(lifecycle, register)("late", lambda: None)
+
+
+async def test_a_plain_function_runs_on_the_event_loop():
+    lifecycle = Lifecycle(CALM)
+    loops = []
+    lifecycle.on_start("here", lambda: loops.append(asyncio.get_running_loop()))
+    lifecycle.on_close("here", lambda: loops.append(asyncio.get_running_loop()))
+    async with lifecycle.running():
+        pass
+    assert loops == [asyncio.get_running_loop()] * 2
 
 
 async def test_it_can_run_again_but_not_twice_at_once(recorder):
@@ -254,6 +271,32 @@ async def test_drain_callbacks_run_once_and_a_failing_one_stops_no_other(recorde
     assert [(line["event"], line["callback"]) for line in logs] == [("drain callback failed", "broken")]
 
 
+async def test_a_drain_callback_may_be_added_while_the_service_runs(recorder):
+    lifecycle = Lifecycle(CALM)
+    async with lifecycle.running():
+        lifecycle.on_drain("late", recorder.step("stop consuming"))
+        lifecycle.begin_drain()
+        assert recorder.events == ["stop consuming"]
+
+
+async def test_readiness_follows_the_states_and_requests_are_served_in_each():
+    service = create_app(UNLIMITED)
+    service.add_api_route("/orders", lambda: "orders")
+    lifecycle, answers = service.environment.lifecycle, []
+
+    async def look(client) -> None:
+        paths = ("/health/ready", "/orders")
+        answers.append((lifecycle.state, *[(await client.get(path)).status_code for path in paths]))
+
+    async with connect(service, lifespan=False) as client:
+        await look(client)
+        async with lifecycle.running():
+            await look(client)
+            lifecycle.begin_drain()
+            await look(client)
+    assert answers == [("starting", 503, 200), ("ready", 200, 200), ("draining", 503, 200)]
+
+
 async def test_a_drain_during_the_start_is_not_forgotten():
     lifecycle = Lifecycle(CALM)
     lifecycle.on_start("stopped at once", lifecycle.begin_drain)
@@ -287,6 +330,24 @@ async def test_a_resource_hands_out_what_it_opened(recorder):
         assert pool.available
         assert pool.value == "POOL"
     assert not pool.available
+
+
+async def test_a_client_is_told_to_come_back_while_a_resource_is_not_open(recorder):
+    service = create_app(UNLIMITED)
+    pool = service.environment.lifecycle.resource("pool", recorder.resource("pool"))
+    service.add_api_route("/pool", lambda: pool.value)
+    async with connect(service, lifespan=False) as client:
+        refused = await client.get("/pool")
+        async with service.environment.lifecycle.running():
+            served = await client.get("/pool")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert (served.status_code, served.json()) == (200, "POOL")
+
+
+async def test_the_start_waits_two_seconds_for_an_optional_resource_unless_told_otherwise(recorder):
+    lifecycle = Lifecycle(CALM)
+    assert lifecycle.resource("cache", recorder.resource("cache"), required=False)._patience == 2
+    assert lifecycle.resource("queue", recorder.resource("queue"), patience=5)._patience == 5
 
 
 async def test_a_context_manager_can_be_given_itself(recorder):
@@ -627,6 +688,16 @@ def test_back_off_doubles_up_to_its_limit(failures, chance, delay):
 )
 def test_the_drain_delay_is_for_load_balancers(given, environment, delay):
     assert LifecycleSettings(drain_delay=given).delay(environment) == delay
+
+
+def test_the_times_are_read_in_seconds():
+    class Composed(Settings):
+        lifecycle: LifecycleSettings = LifecycleSettings()
+
+    environ = {"DRAIN_DELAY": "1", "SHUTDOWN_TIMEOUT": "2.5", "CLOSE_TIMEOUT": "0.5"}
+    assert load(Composed, environ=environ).lifecycle == LifecycleSettings(
+        drain_delay=1, shutdown_timeout=2.5, close_timeout=0.5
+    )
 
 
 def test_the_longest_stop_adds_up():
