@@ -25,6 +25,10 @@ WAYS = {
         *(sys.executable, "-m", "uvicorn", "--factory", "orders.app:create_app", "--port", "{port}"),
         *("--workers", "2"),
     ),
+    "uvicorn with reload": (
+        *(sys.executable, "-m", "uvicorn", "--factory", "orders.app:create_app", "--port", "{port}"),
+        "--reload",
+    ),
 }
 
 
@@ -135,7 +139,9 @@ def test_operations_move_to_the_management_port(
     for path in ("/metrics", "/health/detailed", "/docs"):
         assert service.client.get(path).status_code == 404, path
         assert service.client.get(f"http://127.0.0.1:{port}{path}").status_code == 200, path
-    assert service.client.get("/health/ready").status_code == 200
+    for path in ("/health", "/health/live", "/health/ready"):
+        assert service.client.get(path).status_code == 200, path
+        assert service.client.get(f"http://127.0.0.1:{port}{path}").status_code == 200, path
     assert service.client.get("/items").status_code == 200
     assert service.client.get(f"http://127.0.0.1:{port}/items").status_code == 404
 

@@ -91,6 +91,9 @@ def test_a_changed_file_restarts_the_service(template: Path, tmp_path: Path, sta
         router.read_text(encoding="utf-8").replace('prefix="/items"', 'prefix="/things"'), encoding="utf-8"
     )
     service.wait_until(lambda: service.get_status("/things") == 200, "the changed code serves")
+    settings = folder / "config" / "service.yaml"
+    settings.write_text(settings.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    service.wait_until(lambda: service.output().count('"event":"serving"') == 3, "it starts once more")
 
 
 def test_two_applications_live_in_one_process(in_memory: Path, run: Callable[..., Any]) -> None:

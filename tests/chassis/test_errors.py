@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from chassis import errors
 from chassis.errors import Problem, ServiceError, ValidationFailed, for_status, problem_from
@@ -150,8 +150,12 @@ def test_a_huge_detail_is_cut() -> None:
     detail = body(errors.Conflict("x" * 1_000_000))["detail"]
 
     assert isinstance(detail, str)
-    assert len(detail) == LARGEST_TEXT
+    assert len(detail) == LARGEST_TEXT == 1000
     assert detail.endswith("…")
+
+
+def test_a_control_character_is_replaced() -> None:
+    assert body(errors.Conflict("a\r\nb\x00c"))["detail"] == "a\ufffd\ufffdb\ufffdc"
 
 
 def test_the_instance_is_a_uri_reference() -> None:
@@ -335,10 +339,46 @@ def test_no_message_repeats_the_value(kind: object, value: object) -> None:
     assert sent
 
 
+def test_a_validator_s_text_shows_stars_in_the_place_of_the_value() -> None:
+    sent = found(Annotated[str, AfterValidator(refuse)], "s3cret-value").errors[0].message
+
+    assert sent == "Value error, *** is no good"
+
+
 def test_a_short_value_leaves_the_message_readable() -> None:
     assert (
         found(Annotated[str, AfterValidator(refuse)], "is").errors[0].message == "Value error, is is no good"
     )
+
+
+def refuse_a_part(value: str) -> str:
+    raise ValueError(f"{value[:4]} is no beginning")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "told"),
+    [
+        (Annotated[str, AfterValidator(refuse_a_part)], "name=value", "name is no beginning"),
+        (Annotated[list[int], AfterValidator(refuse)], [100, 200], "[100, 200] is no good"),
+        (Annotated[dict[str, int], AfterValidator(refuse)], {"a": 100}, "{'a': 100} is no good"),
+    ],
+)
+def test_what_a_validator_puts_together_is_its_own_text(kind: object, value: object, told: str) -> None:
+    assert found(kind, value).errors[0].message == f"Value error, {told}"
+
+
+@pytest.mark.parametrize("location", ["body", "query", "path", "header", "cookie"])
+def test_a_field_error_names_the_part_of_the_request(location: str) -> None:
+    error = ValidationFailed.from_pydantic([{"loc": (location, "id"), "msg": "No.", "type": "custom"}])
+
+    assert (error.errors[0].location, error.errors[0].pointer) == (location, "/id")
+
+
+def test_a_name_that_the_client_invented_is_repeated_in_the_pointer() -> None:
+    class Closed(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+
+    assert found(Closed, {"invented": 1}).errors[0].pointer == "/invented"
 
 
 def test_a_tag_error_without_its_context_says_so() -> None:

@@ -1,6 +1,7 @@
 """What checks mean, that none of them can hang the endpoints, and what the endpoints say."""
 
 import asyncio
+import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -114,7 +115,7 @@ async def test_a_function_does_not_run_on_the_event_loop():
 
 
 async def test_details_are_masked_and_short():
-    secret = "postgres://app:hunter2@db.internal/orders"
+    secret = "postgres://app:hunter2@db.internal/orders of jo.doe@shop.example"
     health = make_health(
         HealthCheck("raises", answering(ConnectionError(f"cannot reach {secret}"))),
         HealthCheck("degraded", answering(Degraded(f"slow: {secret}"))),
@@ -123,8 +124,11 @@ async def test_details_are_masked_and_short():
     for result in (await health.report()).checks:
         assert result.detail is not None
         assert "hunter2" not in result.detail
+        assert "jo.doe" not in result.detail
         assert len(result.detail) <= 300
-    assert (await health.report()).checks[0].detail.startswith("ConnectionError: ")
+    raised, degraded, _ = (await health.report()).checks
+    assert raised.detail.startswith("ConnectionError: cannot reach ")
+    assert degraded.detail.startswith("slow: ")
 
 
 async def test_results_are_exported_as_numbers():
@@ -151,18 +155,21 @@ async def test_a_broken_export_breaks_no_check():
 
 async def test_a_change_is_logged_once():
     clock = FakeClock()
-    outcomes = iter([None, ConnectionError("refused"), ConnectionError("refused"), None, None])
+    refused = ConnectionError("refused")
+    outcomes = iter([None, refused, refused, Degraded("slow"), None, None])
 
     def probe() -> str | None:
         return answering(next(outcomes))()
 
     health = make_health(HealthCheck("database", probe), clock=clock)
     with capture_logs() as logs:
-        for _ in range(5):
+        for _ in range(6):
             await health.report()
             clock.advance(10)
+    assert {line["event"] for line in logs} == {"health changed"}
     assert [(line["status"], line["log_level"]) for line in logs] == [
         ("unhealthy", "warning"),
+        ("degraded", "warning"),
         ("healthy", "info"),
     ]
 
@@ -187,10 +194,15 @@ async def test_a_thundering_herd_runs_a_probe_once():
     assert runs == [1]
 
 
-async def test_results_are_used_again_for_a_short_time():
+@pytest.mark.parametrize(("own", "default"), [(1.0, 30.0), (None, 1.0)])
+async def test_results_are_used_again_for_a_short_time(own, default):
     clock = FakeClock()
     runs = []
-    health = make_health(HealthCheck("database", lambda: runs.append(1), cache=1.0), clock=clock)
+    health = make_health(
+        HealthCheck("database", lambda: runs.append(1), cache=own),
+        settings=NO_SYSTEM_CHECKS.model_copy(update={"cache": default}),
+        clock=clock,
+    )
     await health.report()
     clock.advance(0.9)
     await health.report()
@@ -228,12 +240,23 @@ async def test_checks_run_side_by_side():
     assert (await health.report()).status is Status.HEALTHY
 
 
-async def test_a_hanging_check_is_unhealthy_after_its_time_limit():
+@pytest.mark.parametrize(("own", "default"), [(0.02, 60.0), (None, 0.02)])
+async def test_a_hanging_check_is_unhealthy_after_its_time_limit(own, default):
     async def hang() -> None:
         await asyncio.Event().wait()
 
-    (result,) = (await make_health(HealthCheck("queue", hang, timeout=0.02)).report()).checks
+    health = make_health(
+        HealthCheck("queue", hang, timeout=own),
+        settings=NO_SYSTEM_CHECKS.model_copy(update={"timeout": default}),
+    )
+    (result,) = (await health.report()).checks
     assert (result.status, result.detail) == (Status.UNHEALTHY, "no answer within 0.02 s")
+
+
+def test_the_limits_are_those_that_the_documentation_tells():
+    settings = HealthSettings()
+    assert (settings.timeout, settings.cache) == (2, 1)
+    assert (settings.memory_max_percent, settings.disk_min_free_mib) == (95, 100)
 
 
 async def test_a_check_that_swallows_cancellation_is_not_started_again_until_it_ends():
@@ -317,9 +340,17 @@ async def test_readiness_follows_the_lifecycle():
     assert not (await health.ready()).ready
 
 
-@pytest.mark.parametrize(("critical", "ready"), [(True, False), (False, True)])
-async def test_only_a_critical_check_makes_the_service_not_ready(critical, ready):
-    health = make_health(HealthCheck("database", BROKEN, critical=critical))
+@pytest.mark.parametrize(
+    ("probe", "critical", "ready"),
+    [
+        (BROKEN, True, False),
+        (BROKEN, False, True),
+        (answering(Degraded("slow")), True, True),
+        (answering(Degraded("slow")), False, True),
+    ],
+)
+async def test_only_a_failed_critical_check_makes_the_service_not_ready(probe, critical, ready):
+    health = make_health(HealthCheck("database", probe, critical=critical))
     async with health.lifecycle.running():
         readiness = await health.ready()
     assert readiness.ready is ready
@@ -344,6 +375,23 @@ async def test_too_little_disk_or_memory_degrades_and_names_the_setting(tmp_path
     memory, disk = report.checks
     assert "HEALTH_MEMORY_MAX_PERCENT=0.001" in memory.detail
     assert "HEALTH_DISK_MIN_FREE_MIB=1099511627776" in disk.detail
+
+
+async def test_the_disk_is_that_of_the_path_that_the_settings_name(tmp_path, monkeypatch):
+    asked = []
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: asked.append(path) or usage)
+    settings = HealthSettings(memory_max_percent=0, disk_min_free_mib=1, disk_path=tmp_path)
+    await make_health(settings=settings).report()
+    assert asked == [tmp_path]
+
+
+@pytest.mark.parametrize(
+    ("setting", "left"), [("memory_max_percent", ["disk"]), ("disk_min_free_mib", ["memory"])]
+)
+async def test_zero_switches_a_built_in_check_off(setting, left):
+    report = await make_health(settings=HealthSettings(**{setting: 0})).report()
+    assert [check.name for check in report.checks] == left
 
 
 class Cgroup:
@@ -460,6 +508,14 @@ async def test_answers_are_not_stored_and_head_works(well, broken, path):
         assert (head.status_code, head.headers) == (got.status_code, got.headers)
 
 
+async def test_liveness_asks_no_check():
+    runs = []
+    health = make_health(HealthCheck("database", lambda: runs.append(1)))
+    async with health.lifecycle.running(), client_of(health) as client:
+        assert (await client.get("/health/live")).status_code == 200
+        assert runs == []
+
+
 async def test_the_summary_names_the_service(well):
     assert (await well.get("/health")).json() == {
         "status": "degraded",
@@ -483,7 +539,8 @@ async def test_a_draining_service_is_alive_and_not_ready():
     async with health.lifecycle.running(), client_of(health) as client:
         assert (await client.get("/health/ready")).json() == {"status": "ready", "health": "healthy"}
         health.lifecycle.begin_drain()
-        assert (await client.get("/health/ready")).json()["state"] == "draining"
+        refusal = await client.get("/health/ready")
+        assert (refusal.status_code, refusal.json()["state"]) == (503, "draining")
         assert (await client.get("/health/live")).json() == {"status": "alive"}
         assert (await client.get("/health")).json()["state"] == "draining"
 

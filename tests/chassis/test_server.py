@@ -20,7 +20,7 @@ import pytest
 PATIENCE = 30.0  # seconds until a test gives up waiting; none of them asserts a time
 
 SHOP = """
-import asyncio, os, pathlib, time
+import asyncio, os, pathlib, signal, time
 from types import SimpleNamespace
 
 import structlog
@@ -65,6 +65,8 @@ class Shop:
         async def lifespan(app):
             async with lifecycle.running():
                 yield
+            if os.environ.get("FAIL_STOP"):
+                raise ConnectionError("the database is away")
 
         from contextlib import asynccontextmanager
 
@@ -103,6 +105,7 @@ class Shop:
 
     async def hold_request(self, request):
         log.info("request held")
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.held.set)
         await self.held.wait()
         return PlainTextResponse("released")
 
@@ -146,16 +149,25 @@ import sys
 from shop import Settings
 from chassis.lifecycle import Backoff
 from chassis.logging import configure_logging
+from chassis.structured import structlog
 from chassis.server.sockets import open_sockets
 from chassis.server.supervisor import Supervisor
 from chassis.settings import load
 
+log = structlog.get_logger("shop")
+
+
+class Short(Backoff):
+    def delay(self, failures, chance):
+        log.info("backing off", failures=failures)
+        return 0.001
+
+
 if __name__ == "__main__":
     settings = load(Settings)
     configure_logging(settings.logging, service="shop", environment=settings.environment)
-    backoff = Backoff(first=0.001, longest=0.001)
     sockets = open_sockets(settings.server)
-    sys.exit(Supervisor("shop:create_app", settings, sockets, backoff=backoff, attempts=2).run())
+    sys.exit(Supervisor("shop:create_app", settings, sockets, backoff=Short()).run())
 """
 
 
@@ -334,7 +346,7 @@ class Drain:
     home_while_draining: list[Answer] = field(default_factory=list)
     held: Answer | None = None
     refused_while_held: bool = False
-    management_while_held: Answer | None = None
+    management_while_held: dict[str, Answer] = field(default_factory=dict)
 
 
 async def new_connections(port: int, drain: Drain) -> None:
@@ -386,7 +398,8 @@ async def stop_under_load(process: Process, management_port: int) -> Drain:
     drain.home_while_draining.append(await fetch(port, "/"))
     await asyncio.gather(*load)  # ends when every worker refuses connections
 
-    drain.management_while_held = await fetch(management_port, "/metrics")
+    for path in ("/metrics", "/health"):
+        drain.management_while_held[path] = await fetch(management_port, path)
     for _ in range(200):  # the event is set in the worker that answers: reach both
         with suppress(OSError, asyncio.IncompleteReadError):
             await fetch(management_port, "/release")
@@ -427,8 +440,8 @@ def test_a_request_in_flight_is_finished_after_connections_are_refused(drain):
 
 
 def test_the_management_port_answers_until_the_requests_are_finished(drain):
-    assert drain.management_while_held is not None
-    assert drain.management_while_held.text == "metrics"
+    assert drain.management_while_held["/metrics"].text == "metrics"
+    assert drain.management_while_held["/health"].status == 200
 
 
 def test_a_drain_is_no_failure(drain):
@@ -436,7 +449,7 @@ def test_a_drain_is_no_failure(drain):
 
 
 def test_each_process_stops_in_order(drain):
-    steps = ("drain announced", "refusing connections", "requests finished", "closing")
+    steps = ("drain announced", "draining", "refusing connections", "requests finished", "closing")
     if len(drain.process.events("serving")) == 1:
         assert drain.process.order("opening", "serving", *steps, "stopped") == [
             "opening",
@@ -445,9 +458,9 @@ def test_each_process_stops_in_order(drain):
             "stopped",
         ]
     else:
-        for step in steps:
-            assert len(drain.process.events(step)) == 2
-        assert drain.process.order(*steps)[0] == "drain announced"
+        for step in steps:  # the parent says too that it drains
+            assert len(drain.process.events(step)) == (3 if step == "draining" else 2)
+        assert drain.process.order("drain announced", *steps[2:])[0] == "drain announced"
         assert drain.process.events()[-1]["event"] == "stopped"  # the parent goes last
 
 
@@ -509,7 +522,9 @@ def test_a_thread_that_never_ends_does_not_hold_up_the_stop(start, workers):
 
     asyncio.run(asyncio.wait_for(block(), PATIENCE))
     assert process.exit_code() == 0
-    assert process.order("closing", "stopped without waiting for threads")[-1] != "closing"
+    ends = process.events("closing", "stopped without waiting for threads")
+    assert ends[-1]["event"] != "closing"
+    assert ends[-1]["timeout_seconds"] == 2
 
 
 def test_a_stop_during_the_start_closes_what_was_opened(start):
@@ -528,6 +543,14 @@ def test_a_start_that_fails_ends_with_its_reason(start):
     assert failed["part"] == "database"
 
 
+def test_an_application_that_does_not_end_well_is_a_failure(start):
+    process = start(DRAIN_DELAY=0, FAIL_STOP=1)
+    process.wait_for("serving")
+    process.signal(signal.SIGTERM)
+    assert process.exit_code() == 1
+    assert "the database is away" in process.output
+
+
 def test_a_plain_application_can_be_served(start):
     process = start(PLAIN=1)
     # Without a chassis application nobody configures the log: find the port as a user would.
@@ -544,6 +567,40 @@ def test_uvicorn_can_serve_the_factory_itself(start):
     process.signal(signal.SIGTERM)
     process.exit_code()
     assert process.order("opening", "drain announced", "closing") == ["opening", "drain announced", "closing"]
+
+
+def test_uvicorn_by_itself_closes_the_port_at_once_and_finishes_requests(start):
+    process = start("shop:create_app", "--factory", "--port", "0", module="uvicorn", DRAIN_DELAY=600)
+    port = _listening_port(process)
+
+    async def hold() -> Answer:
+        held = await Connection.open(port)
+        await held.send("/hold")
+        await asyncio.to_thread(process.wait_for, "request held")
+        process.signal(signal.SIGTERM)
+        with suppress(ConnectionRefusedError):
+            while True:
+                (await Connection.open(port)).close()
+                await asyncio.sleep(0.01)
+        process.signal(signal.SIGUSR1)  # which releases the request
+        answer = await held.receive()
+        held.close()
+        return answer
+
+    answer = asyncio.run(asyncio.wait_for(hold(), PATIENCE))
+    assert (answer.status, answer.text) == (200, "released")
+    process.exit_code()
+    assert process.order("request held", "closing") == ["request held", "closing"]
+
+
+def test_uvicorn_by_itself_listens_on_no_management_port(start):
+    management = free_port()
+    process = start(
+        *("shop:create_app", "--factory", "--port", "0"), module="uvicorn", MANAGEMENT_PORT=management
+    )
+    assert get(_listening_port(process), "/").text == "first"
+    with pytest.raises(ConnectionRefusedError):
+        get(management, "/metrics")
 
 
 def _listening_port(process: Process) -> int:
@@ -580,13 +637,14 @@ def test_workers_that_cannot_start_stop_the_process_with_their_reason_and_code(s
     assert process.events("giving up: workers cannot start")
 
 
-def test_a_replacement_that_cannot_start_is_tried_a_few_times(start, tmp_path):
+def test_a_replacement_that_cannot_start_is_tried_five_times(start, tmp_path):
     once = tmp_path / "started"
-    process = start(module="giving_up", WORKERS=1, START_ONCE=once)  # the module allows two attempts
+    process = start(module="giving_up", WORKERS=1, START_ONCE=once)  # the module waits only a moment
     (ready,) = process.wait_for("worker ready")
     os.kill(ready["pid"], signal.SIGKILL)
     assert process.exit_code() == 1
-    assert len(process.events("worker cannot start")) == 2
+    assert len(process.events("worker cannot start")) == 5
+    assert [told["failures"] for told in process.events("backing off")] == [1, 2, 3, 4]
 
 
 def test_a_second_ctrl_c_kills_the_workers(start):
@@ -619,7 +677,7 @@ def test_workers_drain_when_their_parent_dies(start):
 
 
 def test_a_changed_source_file_restarts_the_service(start, tmp_path):
-    process = start("--reload")
+    process = start("--reload", DRAIN_DELAY=600)  # which nobody would wait for
     port = process.port
     assert get(port, "/").text == "first"
     changed = (tmp_path / "shop.py").read_text().replace('ANSWER = "first"', 'ANSWER = "second"')

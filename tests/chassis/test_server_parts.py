@@ -29,8 +29,14 @@ from chassis.server.listener import Listener, StartupFailed
 from chassis.server.protocol import LARGEST_HEAD, bounded
 from chassis.server.reloader import watched
 from chassis.server.signals import Stop
-from chassis.server.sockets import CannotListenError, Sockets, cannot_listen, open_sockets
-from chassis.server.supervisor import _exit_text
+from chassis.server.sockets import (
+    CannotListenError,
+    Sockets,
+    cannot_listen,
+    drop_handshakes,
+    open_sockets,
+)
+from chassis.server.supervisor import Supervisor, _exit_text
 from chassis.server.worker import Worker
 from chassis.service_settings import ServerSettings, ServiceSettings
 from chassis.settings import Mistake, SettingsError
@@ -313,6 +319,22 @@ async def test_after_the_refusal_there_is_nobody_to_connect_to(site):
     assert await site.listener.finish(1) == 0
 
 
+@pytest.mark.parametrize("dropped", [False, True])
+def test_the_kernel_completes_handshakes_until_they_are_dropped(dropped):
+    with closing(open_sockets(LOOPBACK).public) as listening, closing(socket.socket()) as client:
+        listening.listen()
+        listening.setblocking(False)
+        client.setblocking(False)
+        if dropped:
+            drop_handshakes(listening)
+        client.connect_ex(listening.getsockname())
+        if dropped and sys.platform == "linux":
+            with pytest.raises(BlockingIOError):
+                listening.accept()
+        else:
+            listening.accept()[0].close()
+
+
 async def test_a_request_in_flight_is_told_to_close_its_connection(site):
     reader, writer = await site.connect()
     writer.write(request("/hold"))
@@ -429,7 +451,9 @@ async def test_what_is_no_http_gets_a_problem_and_the_security_headers(own: type
         "x-content-type-options: nosniff",
         "connection: close",
     } <= set(head.splitlines())
-    assert json.loads(body)["code"] == "BAD_REQUEST"
+    problem = json.loads(body)
+    assert problem["code"] == "BAD_REQUEST"
+    assert "request_id" not in problem
 
 
 async def test_a_large_head_and_a_large_body_pass(site: Site):
@@ -499,6 +523,14 @@ def test_the_address_of_a_listener_is_a_url():
 
 
 # -- children
+
+
+def test_workers_have_a_second_more_than_the_longest_stop(monkeypatch):
+    monkeypatch.setattr("chassis.server.supervisor.time.monotonic", lambda: 0.0)
+    settings = ServiceSettings(environment="staging")
+    supervisor = Supervisor("never:imported", settings, open_sockets(LOOPBACK))
+    supervisor._stop_all()
+    assert supervisor._deadline == settings.lifecycle.longest_stop("staging") + 1
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext, TraceFlags
 from pydantic import SecretStr
 
+from chassis.app import create_app
+from chassis.service_settings import ServiceSettings
+from chassis.testing import connect
 from chassis.tracing import Tracing, TracingSettings
 from chassis.tracing.current import running
 from chassis.tracing.span_queue import COMPLAINT_SECONDS, SpanQueue
@@ -170,6 +173,14 @@ async def test_spans_reach_a_collector_over_http(http_collector: tuple[str, Sink
     assert sink.resource["service.name"] == "orders"
     assert sink.resource["deployment.environment.name"] == "staging"
     assert app.dropped == []
+
+
+async def test_a_service_that_stops_exports_its_last_spans(http_collector: tuple[str, Sink]) -> None:
+    url, sink = http_collector
+    settings = TracingSettings(enabled=True, endpoint=url, schedule_delay=60_000)
+    async with connect(create_app(ServiceSettings(tracing=settings))) as client:
+        await client.get("/nowhere")
+    assert len(sink.names) == 1
 
 
 async def test_spans_reach_a_collector_over_grpc(grpc_collector: tuple[str, Sink]) -> None:
