@@ -1,10 +1,13 @@
 import asyncio
+import re
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from fastapi import APIRouter, BackgroundTasks, HTTPException, Request
 from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -16,6 +19,9 @@ from chassis.ratelimit import RateLimitSettings
 from chassis.service_settings import ServiceIdentity, ServiceSettings
 from chassis.testing import MetricsReader, capture_logs
 from chassis.testing.client import connect
+
+PAGE = Path(__file__).parents[4] / "docs" / "reference" / "database.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 class Model(DeclarativeBase):
@@ -71,6 +77,13 @@ def notes_router(gate):  # noqa: C901 - many small endpoints
     async def hold(session: Session) -> None:
         await session.execute(text("SELECT 1"))
         await gate.pass_through()
+
+    @router.get("/connections")
+    async def connections(request: Request, session: Session) -> list[int]:
+        pool = request.app.environment.get(Database).engine.pool
+        before = pool.checkedout()
+        await session.execute(text("SELECT 1"))
+        return [before, pool.checkedout()]
 
     @router.get("/two-sessions")
     async def same(one: Session, other: Session) -> bool:
@@ -252,6 +265,51 @@ async def test_session_is_one_for_a_request(client):
     assert (await client.get("/two-sessions")).json() is True
 
 
+async def test_session_takes_a_connection_with_its_first_statement(client):
+    assert (await client.get("/connections")).json() == [0, 1]
+
+
+async def test_example_of_the_documentation_answers_the_id_that_the_database_gave(settings):
+    class NoteDraft(BaseModel):
+        text: str
+
+    class NoteOut(BaseModel, from_attributes=True):
+        id: int
+        text: str
+
+    example = next(block for block in EXAMPLES if "NoteDraft" in block)
+    names = {
+        "router": APIRouter(),
+        "Session": Session,
+        "NoteDraft": NoteDraft,
+        "NoteRow": Note,
+        "Note": NoteOut,
+    }
+    exec(example, names)
+    database = Database(settings)
+    app = create_app(ServiceSettings(), bundles=[database], routers=[names["router"]])
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Model.metadata.create_all)
+    async with connect(app) as client:
+        assert (await client.post("/notes", json={"text": "a"})).json() == {"id": 1, "text": "a"}
+
+
+async def test_own_session_commits_at_its_end_and_rolls_back_when_the_block_raises(client, database):
+    async with database.session() as session:
+        session.add(Note(text="kept"))
+
+    async def write_and_fail():
+        async with database.session() as session:
+            session.add(Note(text="lost"))
+            await session.flush()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await write_and_fail()
+    assert (await client.get("/notes")).json() == ["kept"]
+    assert database.engine.pool.checkedout() == 0
+
+
 async def test_stream_opens_a_session_of_its_own(client):
     assert (await client.get("/late")).text == "0 42"
 
@@ -278,6 +336,30 @@ async def test_defect_is_a_crash_that_shows_nothing_and_is_logged(client):
     assert response.json()["code"] == "INTERNAL_ERROR"
     assert "missing_table" not in response.text
     assert "missing_table" in logs.text
+    assert "Traceback" in logs.text
+
+
+async def test_health_check_asks_for_a_constant_over_the_pool(client, database):
+    asked = []
+
+    def listen(_connection, _cursor, statement, *_):
+        asked.append(statement)
+
+    sa.event.listen(database.engine.sync_engine, "before_cursor_execute", listen)
+    assert "of 15 connections in use" in (await client.get("/health/detailed")).text
+    assert set(asked) == {"SELECT 1"}
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_server_lists_connections_under_the_name_of_the_service(client, database, postgres, settings):
+    async with database.session() as session:
+        await session.execute(text("SELECT 1"))
+        listed = postgres.sql(
+            settings.url.get_secret_value(),
+            "SELECT DISTINCT application_name FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+    assert listed == "notes"
 
 
 class TestExhaustion:

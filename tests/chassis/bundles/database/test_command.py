@@ -81,6 +81,53 @@ def test_life_of_a_migration(package, capsys):
 
 
 @ON_SQLITE
+def test_migrations_are_applied_and_undone_as_far_as_told(package, capsys):
+    main(["revision", "-m", "add authors"])
+    main(["upgrade"])
+    first = last_line(capsys).rpartition(" ")[2]
+    main(["revision", "-m", "by hand", "--empty"])
+    main(["upgrade"])
+    second = last_line(capsys).rpartition(" ")[2]
+    for command, revision in (
+        (["downgrade", "-1"], first),
+        (["upgrade"], second),
+        (["downgrade", "base"], "base"),
+        (["upgrade", first], first),
+        (["current"], first),
+    ):
+        assert main(command) == 0
+        assert last_line(capsys) == f"the database is at {revision}"
+
+
+@ON_SQLITE
+def test_models_are_those_that_the_app_imports(package, capsys):
+    env = package.parents[1] / "migrations" / "env.py"
+    env.write_text(ENV.replace("from {package}.models import", "from chassis_metadata import"))
+    (package.parent / "chassis_metadata.py").write_text(
+        "import sqlalchemy as sa\n\nmetadata = sa.MetaData()\n"
+    )
+    for name in ("models", "forgotten"):
+        table = f'sa.Table("{name}", metadata, sa.Column("id", sa.Integer, primary_key=True))\n'
+        (package / f"{name}.py").write_text(
+            f"import sqlalchemy as sa\nfrom chassis_metadata import metadata\n\n{table}"
+        )
+    assert main(["revision", "-m", "begin"]) == 0
+    written = env.parent / "versions" / last_line(capsys).rpartition("/")[2]
+    assert '"models"' in written.read_text()
+    assert '"forgotten"' not in written.read_text()
+    del sys.modules["chassis_metadata"]
+
+
+@ON_SQLITE
+def test_service_is_the_one_that_the_variable_names(package, monkeypatch, capsys):
+    (package.parents[1] / "pyproject.toml").write_text('[tool.chassis]\npackage = "nowhere_at_all"\n')
+    assert main(["current"]) == 2
+    monkeypatch.setenv("SERVICE_PACKAGE", package.name)
+    assert main(["current"]) == 0
+    assert last_line(capsys) == "the database is at base"
+
+
+@ON_SQLITE
 def test_check_finds_what_the_models_lack(package, capsys):
     main(["revision", "-m", "add authors"])
     assert main(["upgrade"]) == 0

@@ -192,11 +192,27 @@ async def test_postgres_knows_the_service_by_name_and_cancels_long_statements(po
     ],
 )
 async def test_url_with_options_of_libpq_works(postgres, query):
-    url = postgres.create_database().replace("postgresql://", "postgres://")
+    url = postgres.create_database()
     engine = service_engine(DatabaseSettings(url=f"{url}?{query}"))
     async with engine.connect() as connection:
         expected = "77kB" if "work_mem" in query else "4MB"
         assert await connection.scalar(text("SHOW work_mem")) == expected
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
+async def test_every_name_of_postgres_is_the_same(postgres, scheme):
+    _, _, rest = postgres.create_database().partition("://")
+    engine = service_engine(DatabaseSettings(url=f"{scheme}://{rest}"))
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT current_database()")) == rest.rpartition("/")[2]
+    await engine.dispose()
+
+
+async def test_tls_that_the_url_requires_is_not_given_up(postgres):
+    engine = service_engine(DatabaseSettings(url=f"{postgres.create_database()}?sslmode=require"))
+    with pytest.raises(OperationalError, match="SSL"):  # this server has none
+        await engine.connect()
     await engine.dispose()
 
 

@@ -1,6 +1,8 @@
 import asyncio
 import sqlite3
 import threading
+import traceback
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +19,7 @@ from chassis.bundles.database.errors import (
     DataConflict,
     DataRejected,
     answer,
+    hide_values,
     meaning,
     unreachable,
 )
@@ -58,10 +61,9 @@ async def test_row_that_breaks_a_constraint_is_a_conflict_that_says_nothing_of_i
     with capture_logs() as logs:
         told = answer(failure.value)
     assert isinstance(told, DataConflict)
-    assert told.status == 409
     for leak in ("ada@", "accounts", "INSERT", "email"):
         assert leak not in f"{told} {told.extensions}"
-    assert "ada@" not in logs.text
+    assert "ada@" not in logs.text + "".join(traceback.format_exception(failure.value))
     assert logs.one("database_error")["level"] == "info"
 
 
@@ -93,8 +95,8 @@ async def test_value_that_postgres_cannot_hold_is_rejected(postgres, statement, 
     with capture_logs() as logs:
         told = answer(failure.value)
     assert isinstance(told, DataRejected)
-    assert told.status == 422
-    assert str(next(iter(values.values()))) not in f"{told} {logs.text}"
+    text_of_it = "".join(traceback.format_exception(failure.value))
+    assert str(next(iter(values.values()))) not in f"{told} {logs.text} {text_of_it}"
 
 
 async def test_statement_that_takes_too_long_is_a_timeout(postgres):
@@ -182,6 +184,38 @@ def test_meaning_follows_the_sqlstate(sqlstate, expected):
     assert meaning(postgres_error(sqlstate)) is expected
 
 
+@pytest.mark.parametrize(
+    ("sqlstate", "status", "code", "again"),
+    [
+        ("08006", 503, "DATABASE_UNAVAILABLE", "1"),
+        ("40P01", 503, "DATABASE_BUSY", "1"),
+        ("57014", 504, "DATABASE_TIMEOUT", None),
+        ("23505", 409, "DATA_CONFLICT", None),
+        ("22001", 422, "DATA_REJECTED", None),
+    ],
+)
+def test_client_is_told_a_status_a_code_and_when_to_come_back(*, sqlstate, status, code, again):
+    told = answer(postgres_error(sqlstate))
+    assert (told.status, told.code, (told.headers or {}).get("Retry-After")) == (status, code, again)
+
+
+async def test_log_names_what_postgres_said_of_the_error_and_no_value(postgres):
+    engine = service_engine(DatabaseSettings(url=postgres.create_database()))
+    async with engine.connect() as connection:
+        await connection.run_sync(metadata.create_all)
+        await connection.execute(accounts.insert().values(email="ada@example.com"))
+        with pytest.raises(DBAPIError) as failure:
+            await connection.execute(accounts.insert().values(email="ada@example.com"))
+    await engine.dispose()
+    with capture_logs() as logs:
+        answer(failure.value)
+    logged = logs.one("database_error")
+    assert (logged["error_type"], logged["sqlstate"], logged["constraint"]) == (
+        *("UniqueViolationError", "23505", "accounts_email_key"),
+    )
+    assert "ada@" not in str(logged)
+
+
 def test_pool_timeout_is_busy_and_asks_to_come_back():
     with capture_logs() as logs:
         told = answer(PoolTimeoutError("QueuePool limit of size 5 overflow 10 reached"))
@@ -190,6 +224,13 @@ def test_pool_timeout_is_busy_and_asks_to_come_back():
     assert told.headers["Retry-After"] == "1"
     assert "QueuePool" not in str(told)
     assert logs.one("database_error")["level"] == "warning"
+
+
+def test_value_is_hidden_from_an_error_of_the_connection_too():
+    refused = postgres_error("22023").orig
+    refused.args = ('invalid value for parameter "TimeZone": "hunter22"',)
+    hide_values(SimpleNamespace(original_exception=refused, sqlalchemy_exception=None))
+    assert str(refused) == "invalid value for parameter (value hidden)"
 
 
 def test_row_that_changed_meanwhile_is_a_conflict():

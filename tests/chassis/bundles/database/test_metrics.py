@@ -1,3 +1,5 @@
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -6,7 +8,12 @@ from chassis.bundles.database.engine import migration_engine
 from chassis.bundles.database.metrics import DatabaseMetrics
 from chassis.bundles.database.settings import DatabaseSettings
 from chassis.metrics import Metrics, MetricsSettings
+from chassis.metrics.families import Source, merge
 from chassis.testing import MetricsReader
+
+PAGE = Path(__file__).parents[4] / "docs" / "reference" / "database.md"
+ROW = re.compile(r"^\| `(service_db_\w+)` \|([^|]*)\| (\w+) \| (\w+) \| ", re.MULTILINE)
+ROWS = {name: rest for name, *rest in ROW.findall(PAGE.read_text(encoding="utf-8"))}
 
 
 @pytest.fixture
@@ -17,6 +24,24 @@ def metrics():
 @pytest.fixture
 def measures(metrics):
     return DatabaseMetrics(metrics, slow_query_ms=500)
+
+
+def test_the_page_lists_every_metric(metrics, measures):
+    families = metrics.registry.families()
+    assert {f"{each.name}{'_total' * (each.type == 'counter')}" for each in families} == ROWS.keys()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_metric_is_as_the_page_says(metrics, measures, name):
+    labels, kind, workers = ROWS[name]
+    family = next(each for each in metrics.registry.families() if each.name == name.removesuffix("_total"))
+    assert family.type == kind
+    collector = metrics.registry._names_to_collectors[family.name]
+    assert ", ".join(f"`{label}`" for label in collector._labelnames) == labels.strip()
+    assert workers == "sum"
+    family.samples = {name: 3.0}
+    both = merge(Source(worker, alive=True, families=[family]) for worker in "ab")
+    assert both[0].samples == {name: 6.0}
 
 
 def test_every_operation_is_there_before_the_first_statement(metrics, measures):

@@ -109,6 +109,14 @@ def test_table_is_rebuilt_without_deleting_the_rows_that_point_at_it(settings, m
     assert scalar(settings, "SELECT count(*) FROM books") == 1
 
 
+def test_constraint_is_dropped_by_the_name_of_the_convention(settings, migrations):
+    body = """with op.batch_alter_table("books") as batch:
+        batch.drop_constraint("fk_books_author_id_authors", type_="foreignkey")"""
+    migrations(first=FIRST, second=second(body))
+    Migrations(settings).upgrade()
+    assert exclusively(settings, lambda connection: sa.inspect(connection).get_foreign_keys("books")) == []
+
+
 def test_migration_that_breaks_a_foreign_key_is_refused(settings, migrations):
     database = Migrations(settings)
     migrations(first=FIRST)
@@ -296,6 +304,17 @@ def test_index_is_built_without_a_lock_outside_the_transaction(settings, migrati
         is True
     )
     assert Migrations(settings).current() == "0002"
+
+
+@ONLY_POSTGRESQL
+def test_what_stands_before_an_index_without_a_lock_is_committed_first(settings, migrations):
+    body = """op.create_table("before", sa.Column("id", sa.Integer))
+    with op.get_context().autocommit_block():
+        op.execute("SELECT * FROM missing_table")"""
+    migrations(first=FIRST, second=second(body))
+    with pytest.raises(DBAPIError):
+        Migrations(settings).upgrade()
+    assert "before" in tables(settings)
 
 
 def test_further_arguments_of_run_reach_alembic(settings, migrations, models):

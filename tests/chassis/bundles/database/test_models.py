@@ -65,6 +65,30 @@ def test_every_constraint_has_a_name():
     assert {index.name for index in table.indexes} == {"ix_children_name"}
 
 
+async def test_database_has_the_names_of_the_convention(connection):
+    made = sa.MetaData(naming_convention=NAMING)
+    sa.Table("authors", made, sa.Column("id", sa.Integer, primary_key=True))
+    sa.Table(
+        "books",
+        made,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("name", sa.String(9), unique=True),
+        sa.Column("author_id", sa.ForeignKey("authors.id")),
+    )
+    await connection.run_sync(made.create_all)
+
+    def names(connection):
+        found = sa.inspect(connection)
+        unique, foreign = found.get_unique_constraints("books"), found.get_foreign_keys("books")
+        return [found.get_pk_constraint("books")["name"], *(each["name"] for each in unique + foreign)]
+
+    assert await connection.run_sync(names) == [
+        "pk_books",
+        "uq_books_name",
+        "fk_books_author_id_authors",
+    ]
+
+
 def test_base_maps_datetime_to_a_moment():
     assert Base.type_annotation_map[datetime] is UtcDateTime
     assert Base.metadata.naming_convention["pk"] == "pk_%(table_name)s"

@@ -17,6 +17,8 @@ class ServiceSettings(Settings):
         ("postgresql://u:p@host/db?sslmode=require", False),
         ("postgresql+asyncpg://host/db", False),
         ("postgresql:///db?host=/run/postgresql", False),
+        ("postgresql://u:p%2F%3F%23%40@h1:5432,h2:5433/db", False),
+        ("postgresql://u@[::1]:5432/db?sslmode=require&", False),
         ("sqlite:///data/x.db", True),
         ("sqlite+aiosqlite:////var/lib/x.db", True),
     ],
@@ -29,6 +31,15 @@ def test_url_of_a_known_database_is_taken(url, sqlite):
 def test_url_of_another_database_is_refused_with_the_known_ones(url):
     with pytest.raises(ValidationError, match="must start with postgresql:// or sqlite:///"):
         DatabaseSettings(url=url)
+
+
+@pytest.mark.parametrize(
+    "password", ["hunt/er22", "hunt#er22", "hunt?er22", "12?er22", "a@hunt:er22", "[er22]"]
+)
+def test_url_that_the_driver_would_quote_is_refused_in_words(password):
+    with pytest.raises(ValidationError, match="written as in %2F") as refusal:
+        DatabaseSettings(url=f"postgresql://u:{password}@host:5432/db")
+    assert "er22" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +79,7 @@ def test_variables_carry_the_prefix(tmp_path):
 
 def test_default_is_a_file_so_that_no_server_is_needed():
     settings = DatabaseSettings()
-    assert settings.url.get_secret_value() == DEFAULT_URL
+    assert settings.url.get_secret_value() == DEFAULT_URL == "sqlite:///data/service.db"
     assert settings.is_sqlite
 
 

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from chassis.bundles.database.testing import assert_models_match_migrations
 
@@ -67,6 +68,17 @@ def test_table_without_migration_fails(settings, migrations, models):
 def test_downgrade_that_leaves_a_table_fails(settings, migrations, models):
     migrations(models.authors, first=first(downgrade="pass"))
     with pytest.raises(AssertionError, match="leaves tables behind: authors"):
+        assert_models_match_migrations(settings)
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_downgrade_that_leaves_what_the_next_upgrade_makes_fails(settings, migrations, models):
+    view = 'op.execute("CREATE VIEW one AS SELECT 1")'
+    migrations(
+        models.authors,
+        first=first().replace("def upgrade():", f"def upgrade():\n    {view}"),
+    )
+    with pytest.raises(DBAPIError, match="already exists"):
         assert_models_match_migrations(settings)
 
 

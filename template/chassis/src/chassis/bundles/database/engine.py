@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, PoolProxiedConnection
 from typing_extensions import override
 
-from chassis.bundles.database.errors import unreachable
+from chassis.bundles.database.errors import hide_values, unreachable
 from chassis.bundles.database.settings import DatabaseSettings
 
 __all__ = ["MIGRATION_LOCK_WAIT", "MeasuredPool", "measured_pool", "migration_engine", "service_engine"]
@@ -132,7 +132,7 @@ def _postgresql(
     address, _, query = rest.partition("?")
     # asyncpg would send what it does not know to the server as a setting, which refuses this one of libpq's.
     options = [option for option in query.split("&") if option and not option.startswith("channel_binding=")]
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         connect_args={
             "dsn": f"postgresql://{address}{'?' if options else ''}{'&'.join(options)}",
@@ -146,6 +146,8 @@ def _postgresql(
         hide_parameters=True,
         **pool,
     )
+    event.listen(engine.sync_engine, "handle_error", hide_values)
+    return engine
 
 
 def _sqlite(

@@ -17,13 +17,14 @@ Sources: https://www.postgresql.org/docs/current/errcodes-appendix.html, https:/
 """
 
 import sqlite3
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
 from chassis.errors import Conflict, GatewayTimeout, ServiceError, Unavailable, ValidationFailed
+from chassis.pattern import pattern
 from chassis.structured import structlog
 
 __all__ = [
@@ -33,10 +34,13 @@ __all__ = [
     "DatabaseTimeout",
     "DatabaseUnavailable",
     "answer",
+    "hide_values",
     "meaning",
     "unreachable",
 ]
 
+# Where PostgreSQL or its driver begins to quote a value.
+_A_VALUE: Final = pattern(r"[:\"']")
 RETRY_AFTER: Final = 1.0
 """Seconds a client is asked to wait: an overloaded or restarting database is back soon, or not at all."""
 
@@ -150,3 +154,25 @@ def _by_code(original: BaseException | None) -> type[ServiceError] | None:
 def unreachable(error: OSError) -> OperationalError:
     """Return the SQLAlchemy error for a socket error that a driver lets through when it connects."""
     return OperationalError(None, None, error, hide_parameters=True)
+
+
+def hide_values(failure: Any) -> None:
+    """Take values out of an error of PostgreSQL and its causes: they would be in every traceback of it.
+
+    A constraint's error tells the row in its detail, a rejected value's quotes it. SQLAlchemy calls this for each
+    error (its event ``handle_error``).
+    """
+    error: Any = failure.original_exception
+    sqlstate: str = getattr(error, "sqlstate", None) or ""
+    if not sqlstate.startswith(("22", "23")):
+        return
+    said = ""
+    if sqlstate.startswith("22"):
+        said = f"{_A_VALUE.split(str(error), maxsplit=1)[0].rstrip()} (value hidden)"
+        if failure.sqlalchemy_exception is not None:
+            failure.sqlalchemy_exception.args = (f"({type(error).__name__}) {said}",)
+    while error is not None:
+        error.detail = None
+        if said:
+            error.args = (said,)
+        error = error.__cause__

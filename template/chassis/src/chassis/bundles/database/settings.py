@@ -1,8 +1,10 @@
 """What the database bundle can be told. SQLAlchemy is not needed to read it."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from typing_extensions import override
@@ -16,6 +18,7 @@ DEFAULT_URL: Final = "sqlite:///data/service.db"
 
 _POSTGRESQL: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 _SQLITE: Final = frozenset({"sqlite", "sqlite+aiosqlite"})
+_HOST: Final = re.compile(r"(?:\[[^\[\]@]*\]|[^:\[\]@]*)(?::\d*)?")
 
 
 class DatabaseSettings(Group, prefix="DATABASE_"):
@@ -71,6 +74,12 @@ class DatabaseSettings(Group, prefix="DATABASE_"):
         path, _, query = rest.partition("?")
         if scheme in _SQLITE and (path in {"", "/", "/:memory:"} or "memory" in query):
             raise ValueError("must name a file: connections cannot share an SQLite database in memory")
+        if scheme in _POSTGRESQL and not _can_be_read(rest):
+            # The driver would quote a part of it, which is a part of the password as a rule.
+            raise ValueError(
+                "cannot be read: special characters of a password are written as in %2F, ports are numbers, "
+                "options are name=value"
+            )
         return url
 
     @property
@@ -85,3 +94,19 @@ class DatabaseSettings(Group, prefix="DATABASE_"):
             yield Mistake(
                 "DATABASE_URL", "must be set in production: the default is a file that a new release loses"
             )
+
+
+def _can_be_read(rest: str) -> bool:
+    """Tell whether the driver can take apart what follows the scheme of a PostgreSQL URL.
+
+    A bare ``/``, ``?``, ``#`` or ``@`` in a password ends it early: what follows is no host then, or no option.
+    """
+    try:
+        parts = urlsplit(f"postgresql://{rest}")
+    except ValueError:
+        return False
+    hosts = parts.netloc.partition("@")[2] if "@" in parts.netloc else parts.netloc
+    options = [option for option in parts.query.split("&") if option]
+    return all(_HOST.fullmatch(host) for host in hosts.split(",")) and all(
+        "=" in option for option in options
+    )
