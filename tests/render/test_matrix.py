@@ -194,6 +194,50 @@ def test_make_reads_the_makefile_and_lists_every_target(service: Path) -> None:
     subprocess.run(["make", "--dry-run", *runnable], cwd=service, check=True, capture_output=True)
 
 
+MODULE = "run --no-sync python -m"
+COMMANDS = {
+    ("run",): [f"{MODULE} example_service"],
+    ("test",): ["run --no-sync pytest"],
+    ("check",): [
+        *(
+            "run --no-sync ruff format --check .",
+            "run --no-sync ruff check .",
+            "run --no-sync mypy src tests",
+        ),
+    ],
+    ("migrate",): [f"{MODULE} chassis.bundles.database upgrade"],
+    ("migration", "m=add price"): [f"{MODULE} chassis.bundles.database revision --message add price"],
+    ("update",): ["run --no-sync chassis update"],
+    ("update", "CHECK=1"): ["run --no-sync chassis update --check"],
+    ("update", "ARGS=--data bundles=[database]"): ["run --no-sync chassis update --data bundles=[database]"],
+}
+
+
+@pytest.fixture(scope="module")
+def installed(render: Callable[..., Path]) -> Path:
+    """A service that has a folder of packages, though an empty one."""
+    service = render(library=False, bundles=["database"])
+    (service / ".venv").mkdir()
+    return service
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_a_target_runs_the_command_that_the_documents_name(
+    arguments: tuple[str, ...], installed: Path
+) -> None:
+    command = ["make", "--silent", "UV=echo", *arguments]
+    done = subprocess.run(command, cwd=installed, check=True, capture_output=True, text=True)
+    printed = [line.rstrip() for line in done.stdout.splitlines() if not line.startswith("sync ")]
+    assert printed == COMMANDS[arguments]
+
+
+def test_a_migration_needs_words(installed: Path) -> None:
+    command = ["make", "--silent", "UV=echo", "migration"]
+    done = subprocess.run(command, cwd=installed, check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert 'Say what changes: make migration m="add price"' in done.stdout
+
+
 def test_a_target_of_yours_joins_the_others(render: Callable[..., Path]) -> None:
     service = render(library=False)
     (service / "service.mk").write_text("hello: ## Say hello\n\t@echo hello from ours\n", encoding="utf-8")
