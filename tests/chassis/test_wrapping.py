@@ -5,12 +5,14 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from a2wsgi import WSGIMiddleware
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from flask import Flask, abort, request
+from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from chassis import context
@@ -19,7 +21,8 @@ from chassis.lifecycle import StartupError
 from chassis.metrics import MetricsSettings
 from chassis.ratelimit import RateLimitSettings
 from chassis.security import SecuritySettings
-from chassis.service_settings import ServerSettings, ServiceSettings
+from chassis.service_settings import EnvironmentName, ServerSettings, ServiceSettings
+from chassis.settings import load
 from chassis.testing import capture_logs
 from chassis.testing.client import connect
 from chassis.testing.metrics_reader import MetricsReader
@@ -258,6 +261,101 @@ async def test_operations_move_to_a_management_port() -> None:
         assert (await client.get("/metrics")).status_code == 204
         assert (await client.get("/health/ready")).status_code == 200
         assert (await operator.get("/metrics")).status_code == 200
+
+
+OPERATIONS = ("/health", "/health/live", "/health/ready", "/health/detailed", "/metrics")
+
+
+def plain_application() -> FastAPI:
+    """An application with what the standard has too, and answers and errors of its own."""
+    app = FastAPI()
+    for path in OPERATIONS:
+        app.add_api_route(path, lambda: "mine")
+
+    @app.get("/orders/{number}")
+    async def order(number: int) -> PlainTextResponse:
+        if number == 0:
+            raise HTTPException(404, detail={"reason": "no such order"})
+        return PlainTextResponse("x", headers={"Content-Security-Policy": "default-src *"})
+
+    return app
+
+
+@pytest.mark.parametrize(("port", "kept"), [(None, []), (9090, ["/health/detailed", "/metrics"])])
+async def test_routes_of_the_standard_stand_before_the_application_s(
+    port: int | None, kept: list[str]
+) -> None:
+    settings = SETTINGS.model_copy(update={"server": ServerSettings(management_port=port)})
+    async with connect(wrap(plain_application(), settings)) as client:
+        answers = {path: (await client.get(path)).text for path in OPERATIONS}
+    assert [path for path, text in answers.items() if text == '"mine"'] == kept
+
+
+@pytest.mark.parametrize("path", ["/none", "/orders/0", "/orders/x"])
+async def test_errors_of_the_application_keep_their_form(path: str) -> None:
+    async with connect(plain_application(), lifespan=False) as client:
+        before = await client.get(path)
+    async with connect(wrap(plain_application(), SETTINGS)) as client:
+        after = await client.get(path)
+    assert (after.status_code, after.content) == (before.status_code, before.content)
+    assert after.headers["content-type"] == before.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "field", "value"),
+    [
+        ({}, "ratelimit-policy", '"default";q=100;w=60'),
+        ({"RATE_LIMIT_REQUESTS": "5"}, "ratelimit-policy", '"default";q=5;w=60'),
+        ({"RATE_LIMITING_ENABLED": "false"}, "ratelimit-policy", None),
+        ({}, "content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+        (
+            {"CONTENT_SECURITY_POLICY": "default-src 'self'"},
+            "content-security-policy",
+            "default-src 'self'",
+        ),
+    ],
+)
+async def test_what_clients_see_is_set_by_variables(
+    environ: dict[str, str], field: str, value: str | None, tmp_path: Path
+) -> None:
+    settings = load(ServiceSettings, environ=environ, directory=tmp_path)
+    async with connect(wrap(silent, settings)) as client:
+        assert (await client.get("/any")).headers.get(field) == value
+
+
+async def test_a_policy_of_the_application_stays() -> None:
+    async with connect(wrap(plain_application(), SETTINGS)) as client:
+        answer = await client.get("/orders/7")
+    assert answer.headers.get_list("content-security-policy") == ["default-src *"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "size", "status"),
+    [({}, 2**20, 204), ({}, 2**20 + 1, 413), ({"MAX_BODY_BYTES": "10"}, 11, 413)],
+)
+async def test_the_largest_body_is_set_by_a_variable(
+    environ: dict[str, str], size: int, status: int, tmp_path: Path
+) -> None:
+    settings = load(ServiceSettings, environ=environ, directory=tmp_path)
+    async with connect(wrap(silent, settings)) as client:
+        assert (await client.post("/any", content=b"x" * size)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("environment", "enabled", "foreign"),
+    [("development", None, False), ("production", None, True), ("production", True, False)],
+)
+async def test_the_documentation_page_loads_nothing_from_elsewhere(
+    environment: str, enabled: bool | None, foreign: bool
+) -> None:
+    """In production the page is the application's own, and the policy keeps its scripts from running."""
+    settings = ServiceSettings(
+        environment=EnvironmentName(environment), security=SecuritySettings(docs_enabled=enabled)
+    )
+    async with connect(wrap(plain_application(), settings)) as client:
+        page = await client.get("/docs")
+    assert ("https://" in page.text) is foreign
+    assert foreign is (page.headers["content-security-policy"].startswith("default-src 'none'; frame"))
 
 
 class Chatty:

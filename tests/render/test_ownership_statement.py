@@ -100,6 +100,19 @@ def test_every_file_that_can_says_in_its_first_line_whose_it_is(
     assert wrong == {}
 
 
+def test_what_says_nothing_in_the_owners_folders_is_the_owners(
+    files: dict[str, Path], ownership: Ownership
+) -> None:
+    folders = ("src/", "tests/", "migrations/")
+    silent = [
+        path
+        for path, file in files.items()
+        if path.startswith(folders) and "Owned by the template" not in file.read_text(encoding="utf-8")[:200]
+    ]
+    assert {path.split("/")[0] for path in silent} == {"src", "tests", "migrations"}
+    assert [path for path in silent if ownership.owner(path) is not Owner.SERVICE] == []
+
+
 def test_every_template_owned_file_names_a_place_for_a_change(ownership: Ownership) -> None:
     for rule in ownership.rules:
         if rule.owner is Owner.TEMPLATE:

@@ -6,12 +6,14 @@ The lines to change by hand are those of docs/how-to/adopt.md, read from there.
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,8 @@ from releases import ROOT, commit, git
 from typer.testing import CliRunner
 
 from chassis.cli.update.command import app as update_app
+from chassis.service_settings import ServiceSettings
+from chassis.settings import load
 
 APPS = Path(__file__).parent / "apps"
 # Later than every migration.
@@ -38,7 +42,13 @@ GUIDE = (ROOT / "docs/how-to/adopt.md").read_text(encoding="utf-8")
 MANY = re.compile("template/(chassis/src|deploy/(grafana|kubernetes)|docs/runbooks/(?!service.md))")
 CI = ".github/workflows/ci.yml"
 STANDARD = ".github/workflows/standard.yml"
-BUILD = {"Makefile", "Dockerfile", ".dockerignore", CI, STANDARD}
+ROLLOUT = ".github/workflows/rollout.yml"
+BUILD = {"Makefile", "Dockerfile", ".dockerignore", CI, STANDARD, ROLLOUT}
+CALLS_MAKE = {".devcontainer/devcontainer.json", ".pre-commit-config.yaml"}
+OTHER_BUILDS = ("poetry.lock", "pdm.lock", "Pipfile", "setup.py")
+# What a new service begins with, and by what tools read the code.
+BEGINS = ("src/", "migrations/", "tests/", "README.md", "pyproject.toml", ".gitignore")
+RULES = ("pytest.toml", "mypy.ini", "ruff.toml", ".editorconfig", ".gitattributes")
 
 
 @dataclass(frozen=True)
@@ -156,7 +166,10 @@ def test_an_adopted_application_is_served_inside_the_layer_and_updated(
         assert f'service="{shape.name}"' in metrics
     examine(service)
 
-    # After an update: what is kept is as it was, the rest is new.
+    # After an update: what is kept is as it was, the rest is new, and what was deleted stays so.
+    for name in ("CODEOWNERS", "renovate.json", STANDARD):
+        (service / name).unlink(missing_ok=name == STANDARD)
+    commit(service, "Not wanted")
     before = files(service)
     copier.run_update(service, vcs_ref=NEXT, defaults=True, overwrite=True, quiet=True)
     after = files(service)
@@ -177,13 +190,17 @@ def test_a_dockerfile_is_handed_over(shape: Shape, service: Path, monkeypatch: p
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "test@example.com")
     git(service, "rm", "--quiet", "Dockerfile", ".dockerignore")
     commit(service)
-    command = re.search(r"chassis update --data '(handed_over=.*)'", GUIDE)
+    command = re.search(r"chassis update --data '(handed_over=.*)]'", GUIDE)
     assert command is not None
 
-    result = run_update(service, command[1])
+    result = run_update(service, f"{command[1]}, tests/test_conformance.py, ruff.toml, mypy.ini]")
     git(service, "merge", "--quiet", "--ff-only", result["branch"])
     assert "# Owned by the template" in (service / "Dockerfile").read_text(encoding="utf-8")
     assert (service / ".dockerignore").exists()
+    assert (service / "tests/test_conformance.py").exists()
+    # A seed is for a new service.
+    assert not (service / "ruff.toml").exists()
+    assert not (service / "mypy.ini").exists()
     # What is the template's is renewed; what stays in `keep` is not.
     copier.run_update(service, vcs_ref=NEXT, defaults=True, overwrite=True, quiet=True)
     assert "# changed" in (service / "Dockerfile").read_text(encoding="utf-8")
@@ -205,23 +222,102 @@ def run_update(service: Path, data: str) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.parametrize("shape", SHAPES[:1], ids=["flat"])
+@pytest.mark.usefixtures("alone", "in_process")
+def test_a_file_that_was_written_before_the_template_had_it_is_for_the_owner_to_decide(
+    service: Path, run: Callable[..., dict[str, Any]]
+) -> None:
+    (service / "SUPPORT.md").write_text("mine\n", encoding="utf-8")
+    commit(service)
+    before = files(service)
+    stopped = run(service, code=1)
+    assert (stopped["status"], stopped["files"]) == ("unmerged", ["SUPPORT.md"])
+    assert files(service) == before
+    assert git(service, "branch", "--list").split() == ["*", "main"]
+
+    kept = yaml.safe_load((service / ".copier-answers.yml").read_text(encoding="utf-8"))["keep"]
+    answer = json.dumps([*kept, "SUPPORT.md", "SECURITY.md"])
+    decided = run(service, "--data", f"keep={answer}")
+    git(service, "merge", "--quiet", "--ff-only", decided["branch"])
+    # The template rendered that one: it is not the owner's.
+    assert before.keys() - files(service).keys() == {"SECURITY.md"}
+    taken = run(service)
+    git(service, "merge", "--quiet", "--ff-only", taken["branch"])
+    assert files(service)["SUPPORT.md"] == b"mine\n"
+    assert b"# changed" in files(service)["config/defaults.yaml"]
+
+
+def test_each_way_to_install_names_the_library_in_its_folder(tmp_path: Path) -> None:
+    write(tmp_path / "shop", {"pyproject.toml": '[project]\nname = "shop"\nversion = "1"\n'})
+    shutil.copytree(
+        ROOT / "template/chassis", tmp_path / "shop/chassis", ignore=shutil.ignore_patterns("src")
+    )
+    ways = dict(re.findall(r"^ *\| (uv|Poetry|pip) \| .*?`([^`]*chassis\[?.*?)` \|$", GUIDE, re.MULTILINE))
+
+    uv, *arguments = shlex.split(ways["uv"])
+    options = ["--frozen", "--offline", "--quiet"]
+    subprocess.run(
+        [Path(sys.executable).parent / uv, *arguments, *options], cwd=tmp_path / "shop", check=True
+    )
+    project = tomllib.loads((tmp_path / "shop/pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dependencies"] == ["vendored-chassis[tracing]"]
+    sources = {"vendored-chassis": {"path": "chassis", "editable": True}}
+    assert project["tool"]["uv"] == {"sources": sources}
+
+    (tmp_path / "shop/requirements.txt").write_text(ways["pip"] + "\n", encoding="utf-8")
+    locking = ["pip", "compile", "--no-deps", "--no-header", "--offline", "requirements.txt"]
+    done = subprocess.run(
+        [Path(sys.executable).parent / uv, *locking],
+        cwd=tmp_path / "shop",
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[0] == "-e ./chassis"
+    assert "extra" not in done.stderr
+
+    library = tomllib.loads((tmp_path / "shop/chassis/pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert library["requires-python"] == ">=3.11"
+    named = {"path": "chassis", "develop": True, "extras": ["tracing"]}
+    assert tomllib.loads(ways["Poetry"]) == {library["name"]: named}
+    assert set(named["extras"]) <= library["optional-dependencies"].keys()
+
+
+def test_the_image_makes_the_service_reachable(tmp_path: Path) -> None:
+    (line,) = re.findall(r"^ENV (.*)$", block("COPY chassis"), re.MULTILINE)
+    variables = dict(word.split("=") for word in line.split())
+    hosts = [
+        load(ServiceSettings, environ=given, directory=tmp_path).server.host for given in ({}, variables)
+    ]
+    assert hosts == ["127.0.0.1", "0.0.0.0"]
+
+
+def test_a_setting_of_the_owner_stands_beside_those_of_every_service(tmp_path: Path) -> None:
+    module: dict[str, Any] = {}
+    exec(block("(ServiceSettings)") + "\n    seats: int = 4\n", module)
+    loaded = load(module["Settings"], environ={"SEATS": "9", "PORT": "9000"}, directory=tmp_path)
+    assert (loaded.seats, loaded.server.port) == (9, 9000)
+
+
 PROJECT = {"pyproject.toml": "[project]\n"}
 SOURCE = PROJECT | {"src/shop/__init__.py": ""}
 CASES = [
     # what is there, what arrives, what does not
-    ({}, {"pyproject.toml", "README.md", "src/example_service/app.py", *BUILD}, set()),
+    ({}, {"pyproject.toml", "README.md", "src/example_service/app.py", *BUILD, *CALLS_MAKE}, set()),
     ({"README.md": "mine\n", ".gitignore": "x\n"}, {"pyproject.toml", "ruff.toml", *BUILD}, set()),
-    (SOURCE, BUILD, {"ruff.toml", "pytest.toml", ".editorconfig", "tests/test_conformance.py"}),
+    (SOURCE, BUILD | CALLS_MAKE, {"ruff.toml", "pytest.toml", ".editorconfig", "tests/test_conformance.py"}),
     (SOURCE | {"Dockerfile": "FROM x\n"}, {"Makefile", CI}, {".dockerignore"}),
     (
         SOURCE | {".github/workflows/tests.yaml": "on: push\n"},
         {"Makefile", STANDARD},
-        {CI},
+        {CI, ROLLOUT},
     ),
-    (SOURCE | {"Makefile": "all:\n"}, {"Dockerfile"}, {CI}),
-    (SOURCE | {"poetry.lock": ""}, {"config/defaults.yaml"}, BUILD),
-    (PROJECT | {"shop/__init__.py": ""}, {"config/defaults.yaml"}, BUILD),
+    (SOURCE | {"Makefile": "all:\n"}, {"Dockerfile"}, {CI, STANDARD, *CALLS_MAKE}),
+    *[(SOURCE | {name: ""}, {"config/defaults.yaml"}, BUILD | CALLS_MAKE) for name in OTHER_BUILDS],
+    (PROJECT | {"shop/__init__.py": ""}, {"config/defaults.yaml"}, BUILD | CALLS_MAKE),
+    ({"requirements.txt": "", "src/shop/__init__.py": ""}, {"config/defaults.yaml"}, BUILD | CALLS_MAKE),
     (SOURCE | {".github/renovate.json5": "{}\n"}, BUILD, {"renovate.json"}),
+    (SOURCE | {"docs/CODEOWNERS": "* @shop\n"}, BUILD, {"CODEOWNERS"}),
     (SOURCE | {"docs": "not a folder\n"}, BUILD, {"docs/runbooks/service.md"}),
     (SOURCE | {"config/we ird[*]!.yaml": "a: 1\n", "#x ": "\n"}, BUILD | {"config/service.yaml"}, set()),
 ]
@@ -245,6 +341,25 @@ def test_what_arrives_depends_on_what_is_there(
     recorded = yaml.safe_load(found[".copier-answers.yml"])
     assert set(there) - {"src/shop/__init__.py", "shop/__init__.py"} <= set(recorded["keep"])
     assert recorded["handed_over"] == []
+
+
+def test_code_that_is_there_gets_no_seed_and_no_other_rules(sketch: Path, tmp_path: Path) -> None:
+    code = PROJECT | {"main.py": ""}
+    (tmp_path / "new").mkdir()
+    write(tmp_path / "shop", code)
+    new = files(adopt(sketch, tmp_path / "new", bundles=["database"])).keys()
+    adopted = files(adopt(sketch, tmp_path / "shop", bundles=["database"])).keys()
+    assert [name for name in BEGINS + RULES if not any(path.startswith(name) for path in new)] == []
+    assert {path for path in adopted if path.startswith(BEGINS + RULES)} == {"pyproject.toml"}
+
+
+def test_a_folder_is_made_also_for_files_that_are_left_alone(sketch: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    write(folder, PROJECT | {"shop/__init__.py": ""})
+    adopt(sketch, folder)
+    for name in (".github/workflows", "tests"):
+        assert list((folder / name).iterdir()) == []
+    assert not re.search("github|tests", git(folder, "status", "--porcelain", "--untracked-files=all"))
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,19 @@ def test_what_a_failing_program_printed_is_shown(run: Run, copier: Any) -> None:
     assert run().stderr.splitlines()[:2] == ["    line one", "    line two"]
 
 
+def test_the_end_of_what_failing_tests_printed_is_shown(
+    run: Run, service: Path, copier: Any, commit: Callable[[Path], str]
+) -> None:
+    # GNU make reads this one before the template's.
+    (service / "GNUmakefile").write_text("test:\n\t@seq 900; exit 1\n")
+    commit(service)
+    result = run()
+    assert result.exit_code == 1
+    shown = [line.strip() for line in result.stderr.splitlines()]
+    assert "900" in shown
+    assert "1" not in shown
+
+
 def test_a_stopped_update_says_so(run: Run, copier: Any) -> None:
     def stop(_: Path) -> None:
         raise KeyboardInterrupt

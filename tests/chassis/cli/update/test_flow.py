@@ -140,6 +140,21 @@ def test_a_patch_of_an_older_line_can_be_taken(
     assert run().branch == BRANCH
 
 
+def test_of_two_branches_one_is_taken_and_the_update_is_run_again(
+    *, run: Run, service: Path, git: Git, copier: Any
+) -> None:
+    release, answers = run(), run(data={"port": "9000"})
+    assert {release.branch, answers.branch} <= set(git(service, "branch", "--list").split())
+    git(service, "merge", "--quiet", answers.branch)
+    git(service, "branch", "--quiet", "-D", release.branch)
+    again = run()
+    git(service, "merge", "--quiet", again.branch)
+    recorded = (service / ".copier-answers.yml").read_text()
+    assert (again.branch, again.status) == (BRANCH, "updated")
+    assert "_commit: 0.2.0" in recorded
+    assert "port: 9000" in recorded
+
+
 def unmerged(service: Path, copier: Any) -> None:
     copier.conflict = "Makefile"
 
