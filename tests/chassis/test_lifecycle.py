@@ -9,6 +9,7 @@ from log_capture import capture_logs
 
 from chassis.app import create_app
 from chassis.errors import Unavailable
+from chassis.health import HealthCheck
 from chassis.lifecycle import Backoff, Lifecycle, LifecycleSettings, Resource, StartupError
 from chassis.ratelimit import RateLimitSettings
 from chassis.service_settings import ServiceSettings
@@ -295,6 +296,14 @@ async def test_readiness_follows_the_states_and_requests_are_served_in_each():
             lifecycle.begin_drain()
             await look(client)
     assert answers == [("starting", 503, 200), ("ready", 200, 200), ("draining", 503, 200)]
+
+
+@pytest.mark.parametrize(("critical", "status"), [(True, 503), (False, 200)])
+async def test_a_running_service_is_ready_unless_a_critical_check_fails(critical, status):
+    service = create_app(UNLIMITED)
+    service.environment.health.add(HealthCheck("database", lambda: 1 / 0, critical=critical))
+    async with connect(service) as client:
+        assert (await client.get("/health/ready")).status_code == status
 
 
 async def test_a_drain_during_the_start_is_not_forgotten():

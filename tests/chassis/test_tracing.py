@@ -2,23 +2,35 @@
 
 import json
 import logging
+import os
+import platform
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry import trace
+from opentelemetry import baggage, trace
+from opentelemetry.context import attach, detach
+from opentelemetry.sdk import environment_variables
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from pydantic import SecretStr, ValidationError
 
+from chassis.app import Service, create_app
+from chassis.ratelimit import RateLimitSettings
+from chassis.service_settings import EnvironmentName, ServiceIdentity, ServiceSettings
 from chassis.settings import Settings, load
+from chassis.settings.catalog import Catalog
+from chassis.testing import CapturedLogs, MetricsReader, capture_logs, connect
 from chassis.tracing import Tracing, TracingSettings, current_trace_ids, inject
 from chassis.tracing.current import current_tracer, running
 
@@ -181,6 +193,7 @@ def test_the_resource_names_the_service(monkeypatch: pytest.MonkeyPatch) -> None
     assert facts["service.version"] == "1.2.3"
     assert facts["deployment.environment.name"] == "production"
     assert facts["service.instance.id"]
+    assert (facts["host.name"], facts["process.pid"]) == (platform.node(), os.getpid())
     assert facts["team"] == "a b"
 
 
@@ -295,8 +308,11 @@ def test_a_valid_parent_is_continued_with_its_state(app: App) -> None:
         [traceparent(SAMPLED), (b"tracestate", b"a=1"), (b"tracestate", b"b=2"), (b"baggage", b"user=7")],
     )
     headers: dict[str, str] = {}
+    token = attach(baggage.set_baggage("customer", "7"))
     inject(headers)
+    detach(token)
     assert headers == {"traceparent": f"00-{TRACE_ID}-{span.span_id}-01", "tracestate": "a=1,b=2"}
+    assert baggage.get_all() == {}
     assert current_trace_ids() == {"trace_id": TRACE_ID, "span_id": span.span_id}
     span.end(route="/", status=200)
     span.detach()
@@ -480,6 +496,101 @@ async def test_two_applications_in_one_process_trace_apart(monkeypatch: pytest.M
     assert running == []
 
 
+# A whole service.
+
+
+class Shop:
+    """A service that traces into a list, with what it logs."""
+
+    def __init__(self, app: Service, collected: Collected, logs: CapturedLogs) -> None:
+        self.app = app
+        self.provider = app.environment.tracing.provider
+        self.logs = logs
+        self._collected = collected
+
+    def spans(self) -> list[ReadableSpan]:
+        assert self.provider is not None
+        assert self.provider.force_flush()
+        return self._collected.spans
+
+    async def ask(self, method: str, url: str, **options: Any) -> httpx2.Response:
+        async with connect(self.app, lifespan=False) as client:
+            return await client.request(method, url, **options)
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Shop]:
+    collected = Collected()
+    monkeypatch.setattr("chassis.tracing.pipeline.exporter_factory", lambda _: lambda: collected)
+    settings = ServiceSettings(
+        environment=EnvironmentName.STAGING,
+        service=ServiceIdentity(name="shop", version="2.5.0"),
+        rate_limiting=RateLimitSettings(enabled=False),
+        tracing=TracingSettings(enabled=True, ratio=getattr(request, "param", 1)),
+    )
+    with capture_logs(settings.logging) as logs:
+        app = create_app(settings)
+
+        @app.post("/items/{item_id}")
+        async def change(item_id: int) -> int:
+            structlog.get_logger("shop").info("changed")
+            return item_id
+
+        @app.get("/crash")
+        async def crash() -> None:
+            raise RuntimeError("no such item")
+
+        yield Shop(app, collected, logs)
+    assert app.environment.tracing.provider is not None
+    app.environment.tracing.provider.shutdown()
+
+
+async def test_a_request_is_one_span_without_its_query_headers_and_body(shop: Shop) -> None:
+    answer = await shop.ask(
+        "POST", "/items/7?page=second-one", headers={"x-kind": "third-one"}, json={"name": "fourth-one"}
+    )
+    assert answer.status_code == 200
+    (span,) = shop.spans()
+    assert (span.name, span.kind) == ("POST /items/{item_id}", SpanKind.SERVER)
+    told = json.loads(span.to_json())
+    assert told["attributes"]["url.path"] == "/items/7"
+    assert told["attributes"]["http.response.status_code"] == 200
+    assert not any(word in str(told) for word in ("second-one", "third-one", "fourth-one"))
+
+
+async def test_a_crash_of_a_service_is_told_with_its_traceback(shop: Shop) -> None:
+    await shop.ask("GET", "/crash")
+    (span,) = shop.spans()
+    assert span.status.status_code is StatusCode.ERROR
+    assert "no such item" in str(dict(span.events[0].attributes or {})["exception.stacktrace"])
+
+
+@pytest.mark.parametrize("shop", [0, 1], indirect=True, ids=["not sampled", "sampled"])
+async def test_every_line_of_a_request_has_the_ids_of_its_trace(shop: Shop) -> None:
+    await shop.ask("POST", "/items/7", headers={"traceparent": NOT_SAMPLED})
+    await shop.ask("POST", "/items/7")
+    lines = [event for event in shop.logs.events if event["event"] in {"changed", "request"}]
+    assert len(lines) == 4
+    assert all(len(str(line["trace_id"])) == 32 and len(str(line["span_id"])) == 16 for line in lines)
+    assert len({(line["trace_id"], line["span_id"]) for line in lines}) == 2
+
+
+def test_the_identity_of_the_service_is_that_of_its_settings(shop: Shop) -> None:
+    assert shop.provider is not None
+    facts = shop.provider.resource.attributes
+    names = ("service.name", "service.version", "deployment.environment.name")
+    assert [facts[name] for name in names] == ["shop", "2.5.0", "staging"]
+
+
+async def test_dropped_spans_are_counted_in_the_metrics_of_the_service(shop: Shop) -> None:
+    counted = MetricsReader(shop.app.environment.metrics).delta(
+        "service_spans_dropped_total", reason="shutdown"
+    )
+    await shop.app.environment.tracing.shutdown()
+    await shop.ask("POST", "/items/7")
+    assert counted() == 1
+
+
 # Settings.
 
 
@@ -522,6 +633,7 @@ def test_the_variables_are_those_of_opentelemetry(tmp_path: Path) -> None:
         "OTEL_BSP_MAX_QUEUE_SIZE": "100",
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "50",
         "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_SHUTDOWN_TIMEOUT": "1.5",
     }
     assert load(Composed, environ=environ, directory=tmp_path).tracing == TracingSettings(
         enabled=True,
@@ -535,7 +647,28 @@ def test_the_variables_are_those_of_opentelemetry(tmp_path: Path) -> None:
         queue_size=100,
         batch_size=50,
         schedule_delay=200,
+        shutdown_timeout=1.5,
     )
+
+
+def test_every_variable_is_opentelemetrys_but_for_those_that_it_does_not_have() -> None:
+    class Composed(Settings):
+        tracing: TracingSettings = TracingSettings()
+
+    known = {value for value in vars(environment_variables).values() if isinstance(value, str)}
+    assert {leaf.variable for leaf in Catalog(Composed).by_path.values()} - known == {
+        "OTEL_ENABLED",
+        "OTEL_SHUTDOWN_TIMEOUT",
+    }
+
+
+def test_the_defaults() -> None:
+    default = TracingSettings()
+    assert not default.enabled
+    assert (default.protocol, default.collector) == ("http/protobuf", "http://localhost:4318")
+    assert (default.headers, default.export_timeout) == (None, 5)
+    assert (default.sampler, default.ratio) == ("parentbased_traceidratio", 1)
+    assert (default.queue_size, default.shutdown_timeout) == (2048, 3)
 
 
 def test_an_empty_endpoint_is_the_default_of_the_protocol() -> None:

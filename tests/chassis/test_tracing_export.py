@@ -31,7 +31,7 @@ from chassis.service_settings import ServiceSettings
 from chassis.testing import connect
 from chassis.tracing import Tracing, TracingSettings
 from chassis.tracing.current import running
-from chassis.tracing.span_queue import COMPLAINT_SECONDS, SpanQueue
+from chassis.tracing.span_queue import SpanQueue
 
 DEADLINE_SECONDS = 30
 
@@ -194,6 +194,19 @@ async def test_spans_reach_a_collector_over_grpc(grpc_collector: tuple[str, Sink
     assert app.dropped == []
 
 
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+async def test_an_https_url_means_tls(
+    http_collector: tuple[str, Sink], grpc_collector: tuple[str, Sink], protocol: str
+) -> None:
+    url, sink = grpc_collector if protocol == "grpc" else http_collector
+    app = App(protocol=protocol, endpoint=url.replace("http:", "https:"), export_timeout=0.2)
+    with capture_logs():
+        app.request()
+        await app.tracing.shutdown()
+    assert sink.requests == []
+    assert app.lost("export_failed") == 1
+
+
 async def test_the_console_prints_a_line_of_json_for_each_span(capsys: pytest.CaptureFixture[str]) -> None:
     app = App(protocol="console")
     app.request(2)
@@ -345,7 +358,8 @@ def sdk_span(sampled: int = 1) -> ReadableSpan:
 def test_failures_are_told_once_a_minute_and_their_end_once() -> None:
     now = 1000.0
     failure, success = SpanExportResult.FAILURE, SpanExportResult.SUCCESS
-    exporter = Scripted(failure, RuntimeError("no route to alice@example.com"), failure, success, success)
+    error = RuntimeError("no route to alice@example.com")
+    exporter = Scripted(failure, error, failure, failure, success, success)
     made, dropped = queue(lambda: exporter, lambda: now, endpoint="http://user:secret-word@collector:4318")
 
     def export() -> None:
@@ -355,18 +369,20 @@ def test_failures_are_told_once_a_minute_and_their_end_once() -> None:
     with capture_logs() as logs:
         export()
         export()
-        now += COMPLAINT_SECONDS
+        now += 59
+        export()
+        now += 1
         export()
         export()
         export()
     assert [(line["log_level"], line.get("spans_lost")) for line in logs] == [
         ("warning", 1),
-        ("warning", 2),
+        ("warning", 3),
         ("info", None),
     ]
     assert "secret-word" not in str(logs)
     assert "alice@example.com" not in str(logs)
-    assert dropped == [("export_failed", 1)] * 3
+    assert dropped == [("export_failed", 1)] * 4
     made.shutdown()
 
 

@@ -71,8 +71,9 @@ async def use_all() -> list[object]:
 EXPECTED = [3, 3, [0, 1, 2], [0, 1, 2]]
 
 
-async def test_off_functions_run_as_they_are() -> None:
+async def test_off_functions_run_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     assert running == []
+    monkeypatch.setattr("chassis.tracing.current.get_value", None)  # whoever looked further would call it
     assert await use_all() == EXPECTED
 
 
