@@ -38,6 +38,16 @@ def test_only_h11_bounds_the_head_of_a_request(
     assert answer_to(service, head + end).split()[1] == status
 
 
+@pytest.mark.parametrize(("options", "believed"), [((), True), (("--http", "h11"), False)])
+def test_only_h11_drops_what_stands_behind_a_body(
+    in_memory: Path, start: Start, options: tuple[str, ...], believed: bool
+) -> None:
+    service = start(in_memory, *UVICORN, *options)
+    head = b"POST /items HTTP/1.1\r\nhost: orders\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    answer = answer_to(service, head + b"1\r\nx\r\n0\r\nx-request-id: of-the-trailer\r\n\r\n")
+    assert (b"x-request-id: of-the-trailer" in answer) is believed
+
+
 @pytest.mark.parametrize(("options", "name"), [((), "uvicorn"), (("--no-server-header",), None)])
 def test_it_names_itself_unless_it_is_asked_not_to(
     in_memory: Path, start: Start, options: tuple[str, ...], name: str | None

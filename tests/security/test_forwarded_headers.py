@@ -74,6 +74,18 @@ def test_a_proxy_speaks_for_many_clients() -> None:
     assert statuses(service(PROXY), clients) == [404, 404, 404, 404]
 
 
+@pytest.mark.parametrize("header", [{"X-Forwarded-Host": "orders"}, {"Forwarded": "host=orders"}])
+def test_a_proxy_cannot_say_that_another_host_was_asked_for(header: dict[str, str]) -> None:
+    settings = ServiceSettings(
+        security=SecuritySettings(
+            trusted_proxies=(ip_network("10.0.0.0/8"),), allowed_hosts=("orders",), hsts_seconds=0
+        )
+    )
+    client = TestClient(create_app(settings), client=(PROXY, 4711))
+
+    assert client.get("/nowhere", headers={"Host": "evil.net", **header}).status_code == 400
+
+
 def test_https_is_demanded_behind_a_proxy_that_says_so() -> None:
     response = service(PROXY).get("/", headers={"X-Forwarded-Proto": "https"})
 

@@ -97,6 +97,31 @@ def test_a_body_whose_length_is_not_declared_is_limited_too(client: TestClient) 
     assert response.status_code == 413
 
 
+def test_a_body_may_be_of_any_size_when_the_limit_is_off() -> None:
+    settings = ServiceSettings(security=SecuritySettings(max_body_bytes=0))
+    client = TestClient(create_app(settings, routers=[router]))
+
+    assert client.post("/rare", json={"note": "x" * 2 * 2**20}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/items/7", "/items/7/", "/items/seven", "/nowhere", "/crash", "/openapi.json", "/docs", "/health"],
+)
+def test_no_answer_holds_the_host_that_was_asked_for(path: str) -> None:
+    app = create_app(ServiceSettings(), routers=[router])
+    client = TestClient(app, raise_server_exceptions=False, follow_redirects=False)
+    response = client.get(path, headers={"host": "evil.net"})
+
+    assert "evil" not in f"{response.headers} {response.text}"
+
+
+def test_two_hosts_are_none(client: TestClient) -> None:
+    hosts = [("host", "orders"), ("host", "orders")]
+
+    assert client.get("/items/7", headers=hosts).status_code == 400
+
+
 def test_probes_are_answered_for_any_host(client: TestClient) -> None:
     assert client.get("/health/live", headers={"host": "10.244.0.17:8000"}).status_code == 200
 
@@ -143,6 +168,7 @@ def test_the_documentation_has_a_policy_of_its_own(client: TestClient) -> None:
     [
         (EnvironmentName.DEVELOPMENT, None, 200),
         (EnvironmentName.DEVELOPMENT, False, 404),
+        (EnvironmentName.STAGING, None, 200),
         (EnvironmentName.PRODUCTION, None, 404),
         (EnvironmentName.PRODUCTION, True, 200),
     ],

@@ -97,6 +97,26 @@ def test_only_so_many_hops_are_followed() -> None:
     assert PRIVATE.resolve(scope("10.0.0.1", *forwarded(chain))).address == "10.1.1.1"
 
 
+@pytest.mark.parametrize(("hops", "address"), [(16, "203.0.113.7"), (17, "10.1.1.1")])
+def test_at_most_sixteen_hops_are_followed(hops: int, address: str) -> None:
+    chain = ["203.0.113.7", "10.1.1.1", *["10.2.2.2"] * (hops - 2)]
+
+    assert PRIVATE.resolve(scope("10.0.0.1", *forwarded(*chain))).address == address
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("forwarded", "for=203.0.113.7;proto=https;host=evil.net"),
+        ("x-real-ip", "203.0.113.7"),
+        ("x-forwarded-host", "evil.net"),
+        ("x-forwarded-port", "443"),
+    ],
+)
+def test_nothing_else_is_read_of_what_a_trusted_proxy_says(header: tuple[str, str]) -> None:
+    assert PRIVATE.resolve(scope("10.0.0.1", header)) == Peer("10.0.0.1", "http")
+
+
 def test_a_unix_socket_is_trusted_when_it_is_named() -> None:
     proxies = TrustedProxies(["unix"])
     spoken = [*forwarded("203.0.113.7"), ("x-forwarded-proto", "https")]

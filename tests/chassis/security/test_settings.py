@@ -19,6 +19,15 @@ def test_nothing_is_open_by_default() -> None:
     assert list(settings.production_mistakes()) == []
 
 
+def test_a_proxy_is_an_address_or_a_network_or_a_unix_socket() -> None:
+    named = ["10.0.0.1", "10.0.0.0/8", "fd00::/8", "unix"]
+
+    assert [str(proxy) for proxy in read(trusted_proxies=named).trusted_proxies] == [
+        "10.0.0.1/32",
+        *named[1:],
+    ]
+
+
 def test_origins_and_hosts_are_normalised() -> None:
     settings = read(
         cors_origins=["https://App.Example.com/"], allowed_hosts=["API.example.com.", "[2001:db8::1]"]

@@ -70,6 +70,15 @@ def test_there_are_the_jobs_that_were_chosen(pipeline: dict[str, Any], answers: 
     assert not RESERVED & jobs(pipeline).keys()
 
 
+def test_every_change_is_checked_and_its_whole_history_searched(pipeline: dict[str, Any]) -> None:
+    found = jobs(pipeline)
+    gates = GATES | ({"build", "weaknesses"} & found.keys())
+    assert {"if": '$CI_PIPELINE_SOURCE == "merge_request_event"'} in pipeline["workflow"]["rules"]
+    assert [name for name in gates if {"rules", "allow_failure"} & found[name].keys()] == []
+    assert found["secrets"]["variables"]["GIT_DEPTH"] == "0"
+    assert found["secrets"]["script"][-1].startswith("gitleaks git ")
+
+
 def test_every_stage_and_need_exists(pipeline: dict[str, Any]) -> None:
     found = jobs(pipeline)
     for name, job in found.items():

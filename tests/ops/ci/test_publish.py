@@ -129,3 +129,4 @@ def test_trivy_stops_at_what_its_settings_call_serious(
     assert done.returncode == code, done.stdout + done.stderr
     settings = yaml.safe_load((service / "deploy" / "ci" / "trivy.yaml").read_text(encoding="utf-8"))
     assert settings["scan"]["scanners"] == ["vuln"]
+    assert settings["vulnerability"] == {"ignore-unfixed": True}

@@ -136,6 +136,16 @@ def test_an_image_goes_out_only_after_every_gate(workflows: dict[str, dict[str, 
     assert steps.index("Known weaknesses of what was pushed") < steps.index("Sign")
 
 
+def test_every_change_is_checked_and_its_whole_history_searched(workflows: dict[str, dict[Any, Any]]) -> None:
+    assert {"pull_request", "merge_group"} <= workflows["ci"][True].keys()
+    found = workflows["ci"]["jobs"]
+    gates = {"check", "test", "dependencies", "secrets"} | ({"image"} & found.keys())
+    assert [name for name in gates if "if" in found[name]] == []
+    fetched, search = found["secrets"]["steps"]
+    assert fetched["with"]["fetch-depth"] == 0
+    assert search["with"]["args"].split()[0] == "git"
+
+
 def test_what_is_on_its_way_is_never_cut_off(workflows: dict[str, dict[str, Any]]) -> None:
     assert (
         workflows["ci"]["concurrency"]["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
