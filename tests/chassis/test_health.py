@@ -349,7 +349,7 @@ async def test_readiness_follows_the_lifecycle():
         (answering(Degraded("slow")), False, True),
     ],
 )
-async def test_only_a_failed_critical_check_makes_the_service_not_ready(probe, critical, ready):
+async def test_only_a_critical_check_makes_the_service_not_ready(probe, critical, ready):
     health = make_health(HealthCheck("database", probe, critical=critical))
     async with health.lifecycle.running():
         readiness = await health.ready()

@@ -79,6 +79,7 @@ def test_a_service_takes_uv_from_the_path_and_installs_only_what_it_needs(
     assert "orders" in installed
     assert not {"sqlalchemy", "alembic", "asyncpg"} & installed
     assert (service / ".venv" / "bin" / "orders").exists()
+    assert (service / ".venv" / "bin" / "chassis").exists()
     assert_make_run_serves(service, f"{tmp_path}{os.pathsep}{os.defpath}")
 
 

@@ -1,7 +1,11 @@
 """The command as a whole: help, errors, exit codes, completion."""
 
+import json
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,6 +57,41 @@ def test_config_show_is_mounted(sample: Path, capsys: pytest.CaptureFixture[str]
     assert "change-me" not in shown
 
 
+TALKATIVE = """    import structlog
+    print("printed")
+    service = chassis_app.create_app(settings or load(Settings), routers=[router])
+    structlog.get_logger("sample").warning("logged")
+    return service
+    return chassis_app"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["openapi"], ["doctor", "--json"], ["doctor", "--online", "--json"], ["config", "show", "--json"]],
+)
+def test_what_a_service_says_stays_out_of_the_answer(
+    command: list[str], sample: Path, rewrite: Callable[[str, str, str], None], free_tcp_port: int
+) -> None:
+    """In a process of its own, whose log is buffered as it is in production."""
+    rewrite("settings.py", "from pydantic import", "print('imported')\nfrom pydantic import")
+    rewrite("app.py", "    return chassis_app", TALKATIVE)
+    variables = {"ENVIRONMENT": "staging", "PORT": str(free_tcp_port), "LOG_FORMAT": "json"}
+    result = subprocess.run(
+        [sys.executable, "-c", "from chassis import cli; cli.main()", *command],
+        cwd=sample,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    json.loads(result.stdout)
+    assert "imported" in result.stderr
+    if "config" not in command:
+        assert "printed" in result.stderr
+        assert '"event":"logged"' in result.stderr
+
+
 def test_help_imports_neither_settings_nor_framework() -> None:
     program = (
         "import sys\n"
@@ -93,10 +132,28 @@ def test_completion_completes_the_commands_of_a_group(
     assert capsys.readouterr().out.split() == ["show"]
 
 
-def test_the_completion_script_can_be_shown(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def any_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     # Otherwise typer looks which shell has started this process, and knows no sh.
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+
+
+@pytest.mark.usefixtures("any_shell")
+def test_the_completion_script_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--show-completion", "bash"]) == 0
     assert "_CHASSIS_COMPLETE" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("any_shell")
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "pwsh"])
+def test_completion_is_installed_for_a_shell(
+    shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "pwsh").write_text(f"#!{shutil.which('sh')}\necho {tmp_path}/profile.ps1\n")
+    (tmp_path / "pwsh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert run(["--install-completion", shell]) == 0
+    assert "completion installed" in capsys.readouterr().out
+    written = [file.read_text() for file in tmp_path.rglob("*") if file.is_file() and file.name != "pwsh"]
+    assert any("_CHASSIS_COMPLETE" in text for text in written)

@@ -131,6 +131,8 @@ def test_a_file_that_is_missing_is_drift(run: Run, service: Path) -> None:
     assert [(file["path"], file["state"]) for file in document["files"]] == [
         (f"{LIBRARY}/context.py", "removed")
     ]
+    assert document.keys() == {"status", "reason", "chassis", "compared", "files"}
+    assert document["files"][0].keys() == {"path", "state", "neighbour", "how"}
     assert document["chassis"]["version"] == "0.1.0"
     assert document["chassis"]["digest"] != document["chassis"]["released_digest"]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from chassis.cli.update import flow
 from chassis.cli.update.command import app
 
 Run = Callable[..., Result]
@@ -82,6 +83,28 @@ def test_a_stopped_update_says_so(run: Run, copier: Any) -> None:
     result = run()
     assert result.exit_code == 130
     assert result.stderr == "chassis update: stopped; the service is as it was\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ([], {"to": "", "data": {}, "heal": False, "keep": False, "tests": True, "template": ""}),
+        (["--to", "0.2"], {"to": "0.2"}),
+        (["--data", "port=9000", "--data", "team=a=b"], {"data": {"port": "9000", "team": "a=b"}}),
+        (["--heal"], {"heal": True}),
+        (["--keep"], {"keep": True}),
+        (["--no-tests"], {"tests": False}),
+        (["--template", "t.bundle"], {"template": "t.bundle"}),
+    ],
+)
+def test_each_option_is_part_of_what_is_asked(
+    run: Run, monkeypatch: pytest.MonkeyPatch, options: list[str], asked: dict[str, object]
+) -> None:
+    requests: list[Any] = []
+    monkeypatch.setattr(flow, "update", lambda _, request, __: requests.append(request))
+    assert run(*options).exit_code == 0
+    (request,) = requests
+    assert {name: getattr(request, name) for name in asked} == asked
 
 
 @pytest.mark.parametrize("data", ["bundles", "=x"])

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from chassis.cli.aside import aside
 from chassis.cli.discovery import ServiceNotFoundError, find_service, load_object
 from chassis.settings import Mistake, Origin, Settings, SettingsError, load, provenance
 
@@ -38,12 +39,12 @@ def show(
     Exits with 1 and the list of all mistakes when the settings are invalid, with 2 when there is no service.
     """
     try:
-        cls, root = find_settings(settings, directory)
+        with aside():
+            cls, root = find_settings(settings, directory)
+            loaded = load(cls, directory=root)
     except ServiceNotFoundError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(NOT_FOUND) from None
-    try:
-        loaded = load(cls, directory=root)
     except SettingsError as error:
         typer.echo(_mistakes_as_json(error) if as_json else str(error), err=not as_json)
         raise typer.Exit(INVALID) from None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from chassis.cli.aside import aside
 from chassis.cli.checks import installation, runtime
 from chassis.cli.findings import Finding, Level
 from chassis.project import find_service
@@ -18,7 +19,8 @@ def examine(directory: Path, *, online: bool, as_json: bool) -> bool:
 
     Raises ``ServiceNotFoundError`` where there is no service to look at.
     """
-    findings = list(_findings(directory, online=online))
+    with aside():
+        findings = list(_findings(directory, online=online))
     healthy = all(finding.level is not Level.PROBLEM for finding in findings)
     if as_json:
         document = {"ok": healthy, "findings": [finding.as_dict() for finding in findings]}

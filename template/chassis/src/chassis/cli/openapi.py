@@ -1,13 +1,12 @@
 """``chassis openapi``: the API description of a service, the same bytes for the same code."""
 
-import contextlib
 import json
-import sys
 from pathlib import Path
 
 import typer
 
 from chassis.app import Service
+from chassis.cli.aside import aside
 from chassis.cli.config import find_settings
 from chassis.project import ServiceNotFoundError, find_service, load_object
 from chassis.settings import load
@@ -21,11 +20,12 @@ def show(directory: Path, output: Path | None) -> None:
 
     Raises ``SettingsError`` if the settings are invalid, ``ServiceNotFoundError`` if the application has none.
     """
-    service = build(directory)
-    describe = getattr(service.app if isinstance(service, Wrapped) else service, "openapi", None)
-    if not callable(describe):
-        raise ServiceNotFoundError("the application that this service wraps has no OpenAPI document")
-    document = json.dumps(describe(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    with aside():
+        service = build(directory)
+        describe = getattr(service.app if isinstance(service, Wrapped) else service, "openapi", None)
+        if not callable(describe):
+            raise ServiceNotFoundError("the application that this service wraps has no OpenAPI document")
+        document = json.dumps(describe(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     if output is None:
         typer.echo(document, nl=False)
     else:
@@ -40,9 +40,7 @@ def build(directory: Path) -> Service | Wrapped:
     """
     settings_class, root = find_settings(None, directory)
     factory = load_object(find_service(directory).app, root)
-    # Standard output belongs to the answer; what the service logs while it is built does not.
-    with contextlib.redirect_stdout(sys.stderr):
-        service = factory(load(settings_class, directory=root))
+    service = factory(load(settings_class, directory=root))
     if isinstance(service, Service | Wrapped):
         return service
     raise ServiceNotFoundError(

@@ -1,11 +1,9 @@
 """Checks of what the service needs when it runs."""
 
 import asyncio
-import contextlib
 import errno
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,9 +76,7 @@ def application(directory: Path, *, online: bool) -> Iterator[Finding]:
     identity = service.environment.settings.service
     yield ok("app", f"{identity.name} {identity.version} can be built")
     if online:
-        with contextlib.redirect_stdout(sys.stderr):
-            findings = asyncio.run(_online(service))
-        yield from findings
+        yield from asyncio.run(_online(service))
 
 
 async def _online(service: Service | Wrapped) -> list[Finding]:
