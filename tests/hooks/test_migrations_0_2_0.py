@@ -11,6 +11,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[2] / "hooks" / "migrations"))
 v0_2_0 = importlib.import_module("v0_2_0")
 conflict = importlib.import_module("conflict")
+merge = importlib.import_module("merge")
 Refused = importlib.import_module("refused").Refused
 Service = importlib.import_module("service").Service
 
@@ -143,6 +144,7 @@ def settle(folder: Path) -> str:
 def test_a_conflict_is_settled_and_the_index_is_as_it_was(tmp_path: Path) -> None:
     mine = OLD.replace('    "ruff', '    "pytest-mock",\n    "ruff').replace('"0.1.0"', '"4.2.0"')
     theirs = NEW.replace("[tracing]", "[database,tracing]").replace("Orders.", "All orders.")
+    assert merge.merge(mine.encode(), OLD.encode(), theirs.encode()).conflicts
     folder = unmerged(tmp_path, OLD, mine, theirs)
     expected = theirs.replace('"0.1.0"', '"4.2.0"').replace(
         "    # The template's: tools", '    "pytest-mock",\n    # The template\'s: tools'

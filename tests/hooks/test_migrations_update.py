@@ -1,9 +1,12 @@
 """Migrations in a real update of a small template: files, answers and keys move, and no edit is lost."""
 
+import ast
 import importlib
+import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -253,7 +256,132 @@ def test_an_update_that_crosses_a_migration_asks_for_trust(edited: Path, tmp_pat
     assert git(service, "status", "--porcelain") == ""
 
 
+def test_a_second_run_changes_nothing(updated: tuple[Path, str], template: Path, tmp_path: Path) -> None:
+    service = Path(shutil.copytree(updated[0], tmp_path / "service"))
+    for name in ("before", "after"):
+        before = contents(service)
+        run_again(service, template, name)
+        assert contents(service) == before
+    commit(service)
+    before = contents(service)
+    run_again(service, template, "after")
+    assert contents(service) == before
+
+
+def run_again(service: Path, template: Path, stage: str) -> None:
+    """Start the migration as Copier does."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(service.parent)}
+    versions = {"VERSION_FROM": "0.1.0", "VERSION_CURRENT": "0.2.0"}
+    subprocess.run(
+        [sys.executable, template / "hooks/migrations/v0_2_0.py"],
+        cwd=service,
+        env=environment | versions | {"STAGE": stage},
+        check=True,
+        capture_output=True,
+    )
+
+
+def contents(service: Path) -> dict[str, bytes]:
+    """What the files of a service hold, by their paths."""
+    found = (file for file in service.rglob("*") if file.is_file())
+    paths = {file.relative_to(service).as_posix(): file for file in found}
+    return {path: file.read_bytes() for path, file in paths.items() if not path.startswith(".git/")}
+
+
+def test_what_is_lost_where_there_is_no_migration(template: Path, edited: Path, tmp_path: Path) -> None:
+    service = Path(shutil.copytree(edited, tmp_path / "service"))
+    unaided = tmp_path / "unaided"
+    git(tmp_path, "clone", "--quiet", str(template), str(unaided))
+    (unaided / "copier.yml").write_text(SETTINGS + NEW_QUESTIONS.partition("_migrations:")[0])
+    commit(unaided)
+    git(unaided, "tag", "--force", "0.2.0")
+    answers = service / ".copier-answers.yml"
+    answers.write_text(answers.read_text().replace(str(template), str(unaided)))
+    commit(service)
+
+    copier.run_update(service, defaults=True, overwrite=True, quiet=True)
+
+    assert not (service / "edited.txt").exists()
+    assert (service / "new/edited.txt").read_text() == LINES.replace("line 8", "line 8 of the template")
+    recorded = yaml.safe_load(answers.read_text())
+    assert recorded["database"] == "none"
+    assert recorded["features"] == []
+    assert (service / "config.yaml").read_text() == (edited / "config.yaml").read_text()
+
+
+STAGES = """
+import os, pathlib, sys
+with pathlib.Path("ran").open("a") as file:
+    print(sys.argv[1], os.environ["STAGE"], pathlib.Path("x.txt").read_text().strip(), file=file)
+"""
+WITH_STAGES = """\
+_subdirectory: template
+_migrations:
+  - version: 0.2.0
+    command: ["{{ _copier_python }}", "{{ _copier_conf.src_path }}/stages.py", after]
+  - version: 0.2.0
+    command: ["{{ _copier_python }}", "{{ _copier_conf.src_path }}/stages.py", both]
+    when: true
+"""
+
+
+def test_a_migration_runs_once_at_its_release_and_after_the_merge_unless_it_asks(tmp_path: Path) -> None:
+    folder, service = tmp_path / "template", tmp_path / "service"
+    (folder / "template").mkdir(parents=True)
+    (folder / "stages.py").write_text(STAGES)
+    (folder / "copier.yml").write_text(WITH_STAGES)
+    answers_file = folder / "template" / "{{ _copier_conf.answers_file }}.jinja"
+    answers_file.write_text("{{ _copier_answers | to_nice_yaml -}}\n")
+    git(tmp_path, "init", "--quiet", "--initial-branch=main", str(folder))
+    (folder / "template/x.txt").write_text("first\n")
+    commit(folder, "0.1.0")
+    copier.run_copy(str(folder), service, defaults=True, quiet=True)
+    git(tmp_path, "init", "--quiet", "--initial-branch=main", str(service))
+    commit(service)
+    ran = {}
+    for name, tag in (("untagged", None), ("release", "0.2.0"), ("later", "0.3.0")):
+        (folder / "template/x.txt").write_text(f"{name}\n")
+        commit(folder, tag)
+        copier.run_update(
+            service, vcs_ref=tag or "HEAD", defaults=True, overwrite=True, quiet=True, unsafe=True
+        )
+        commit(service)
+        ran[name] = (service / "ran").read_text().splitlines() if (service / "ran").exists() else []
+        (service / "ran").unlink(missing_ok=True)
+        git(service, "commit", "--quiet", "--all", "--allow-empty", "--message", "Read")
+    assert ran == {
+        "untagged": [],
+        "release": ["both before untagged", "after after release", "both after release"],
+        "later": [],
+    }
+
+
 # --- The parts, without an update ---
+
+
+def test_every_migration_is_declared_in_order_with_the_script_of_its_version() -> None:
+    settings = yaml.safe_load((MIGRATIONS.parents[1] / "copier.yml").read_text(encoding="utf-8"))
+    versions = [entry["version"] for entry in settings["_migrations"]]
+    scripts = [Path(entry["command"][1]).name for entry in settings["_migrations"]]
+    assert versions == sorted(versions, key=lambda version: [int(part) for part in version.split(".")])
+    assert scripts == [f"v{version.replace('.', '_')}.py" for version in versions]
+    assert {entry["command"][0] for entry in settings["_migrations"]} == {"{{ _copier_python }}"}
+    assert sorted(scripts) == sorted(file.name for file in MIGRATIONS.glob("v*.py"))
+
+
+def test_migrations_need_nothing_that_copier_does_not_bring() -> None:
+    imported = {
+        name.split(".")[0]
+        for file in MIGRATIONS.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [node.module or ""] if isinstance(node, ast.ImportFrom) else [n.name for n in node.names]
+        )
+    }
+    own = {file.stem for file in MIGRATIONS.glob("*.py")}
+    assert imported - own - sys.stdlib_module_names == {"yaml"}
+    assert any(needed.lower().startswith("pyyaml") for needed in requires("copier") or [])
 
 
 def test_a_migration_runs_only_in_an_update() -> None:

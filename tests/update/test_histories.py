@@ -142,6 +142,32 @@ def test_every_edit_can_be_made(releases: Releases, rendered: Callable[..., Path
     assert [edit.__name__ for edit in in_order if not any(edit(owner) for _ in range(20))] == []
 
 
+@pytest.mark.parametrize(
+    ("variables", "chosen"),
+    [
+        ({}, list(range(SAMPLE))),
+        ({"UPDATE_HISTORIES": "300"}, list(range(300))),
+        ({"UPDATE_SEED": "17"}, [17]),
+    ],
+)
+def test_variables_choose_the_histories(
+    variables: dict[str, str], chosen: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("UPDATE_HISTORIES", "UPDATE_SEED"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert seeds() == chosen
+
+
+def test_many_histories_begin_at_every_release(releases: Releases) -> None:
+    possible = list(product(journeys(releases), ANSWERS))
+    visited = {possible[seed * STRIDE % len(possible)] for seed in range(len(possible))}
+    assert visited == set(possible)
+    sources = {source for (source, target), _ in visited if target == releases.present}
+    assert sources == set(releases.released)
+
+
 def test_a_seed_repeats_its_history(
     releases: Releases, rendered: Callable[..., Path], tmp_path: Path
 ) -> None:

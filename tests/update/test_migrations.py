@@ -71,6 +71,13 @@ def test_an_update_across_it_merges_what_lines_cannot(
     assert (service / "deploy/kubernetes/base/migration.yaml").exists()
 
 
+def test_before_it_a_bundle_conflicts_with_a_dependency_beside_the_chassis(
+    service: Path, update: Callable[..., None]
+) -> None:
+    update(service, to=FIRST, data={"bundles": ["database"]})
+    assert "pyproject.toml" in "".join(unmerged(service))
+
+
 def test_an_owner_with_another_linter_keeps_it_and_is_told(
     service: Path, update: Callable[..., None], releases: Releases, capfd: pytest.CaptureFixture[str]
 ) -> None:

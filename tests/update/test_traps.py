@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shutil
 import tomllib
 import warnings
 from collections.abc import Callable
@@ -10,10 +11,11 @@ from typing import Any
 
 import copier
 import pytest
+import yaml
 from copier.errors import UserMessageError
 from ownership import whose
 from promises import broken_promises, contents, unmerged
-from releases import CHANGED, HANDED_OVER, Releases, commit, git
+from releases import CHANGED, HANDED_OVER, ROOT, Releases, commit, git
 from services import (
     DELETED,
     IGNORED,
@@ -224,6 +226,34 @@ def test_what_is_left_out_is_told_without_any_other_file_of_the_template(release
     # An update renders the new list in the folder of the old version, where a new file or macro is missing.
     patterns = releases.questions(releases.present)["_exclude"]
     assert [pattern for pattern in patterns if re.search(r"{%-?\s*(from|import|include)\b", pattern)] == []
+
+
+def test_what_is_left_out_may_ask_for_an_answer_that_the_old_version_did_not_know(
+    update: Update, tmp_path: Path
+) -> None:
+    template, service = tmp_path / "template", tmp_path / "service"
+    shutil.copytree(ROOT / "questions", template / "questions")
+    settings = (ROOT / "copier.yml").read_text(encoding="utf-8")
+    new = yaml.safe_load(settings)
+    asked = {"bundles", "ci", "deployment", "keep", "handed_over"}
+    assert asked <= set(re.findall(r"\w+", "".join(new["_exclude"]))) & new.keys()
+    kept = {name: value for name, value in new.items() if name not in asked | {"_exclude"}}
+    (template / "template").mkdir()
+    (template / "template/{{ _copier_conf.answers_file }}.jinja").write_text(
+        "{{ _copier_answers | to_nice_yaml -}}\n", encoding="utf-8"
+    )
+    # Later than every migration.
+    for version, text in (("90.1.0", yaml.safe_dump(kept, sort_keys=False)), ("90.2.0", settings)):
+        (template / "copier.yml").write_text(text, encoding="utf-8")
+        (template / "template/Makefile").write_text(f"# {version}\n", encoding="utf-8")
+        commit(template, version)
+        git(template, "tag", version)
+        if version == "90.1.0":
+            copier.run_copy(str(template), service, vcs_ref=version, defaults=True, quiet=True)
+            commit(service, "Begin")
+    update(service)
+    assert (service / "Makefile").read_text(encoding="utf-8") == "# 90.2.0\n"
+    assert recorded(service)["keep"] == []
 
 
 def test_every_question_has_a_default_and_every_pattern_of_ours_is_anchored(releases: Releases) -> None:
