@@ -1,12 +1,14 @@
 """What one application measures."""
 
 import asyncio
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from log_capture import capture_logs
-from prometheus_client import Gauge, Info
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
 from prometheus_client.core import GaugeMetricFamily
 from pydantic import ValidationError
 
@@ -83,6 +85,18 @@ def test_methods_that_a_stranger_invents_are_one_label_value_and_take_no_memory(
     assert len(metrics.requests._cells) == 1
 
 
+@pytest.mark.parametrize(
+    "method", ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"]
+)
+def test_each_standard_method_is_a_label_value(method: str) -> None:
+    metrics = make()
+    request(metrics, method=method)
+    assert (
+        values(metrics)[f'service_requests_total{{method="{method}",route="/items/{{id}}",status="200"}}']
+        == 1
+    )
+
+
 def test_a_scan_over_unmatched_paths_is_one_series() -> None:
     metrics = make()
     for _ in range(10_000):
@@ -104,13 +118,46 @@ def test_routes_above_the_bound_share_one_label_value_and_take_no_memory() -> No
     assert len(metrics.requests._cells) == 5
 
 
-def test_label_sets_above_the_bound_share_one_series() -> None:
-    metrics = make()
+@pytest.mark.parametrize(
+    ("name", "record", "labels", "value"),
+    [
+        ("service_errors_total", lambda metrics, text: metrics.error("a", text), ["component", "type"], 500),
+        ("service_background_task_failures_total", Metrics.task_failed, ["task"], 500),
+        (
+            "service_spans_dropped_total",
+            lambda metrics, text: metrics.spans_dropped(text, 1),
+            ["reason"],
+            500,
+        ),
+        ("service_rate_limited_total", Metrics.rate_limited, ["route"], 500),
+        ("service_health_status", lambda metrics, text: metrics.health_status(text, 1), ["check"], 1),
+        (
+            "service_circuit_breaker_state",
+            lambda metrics, text: metrics.circuit_state(text, 2),
+            ["target"],
+            2,
+        ),
+    ],
+)
+def test_label_sets_above_the_bound_share_one_series(
+    name: str, record: Callable[[Metrics, str], None], labels: list[str], value: float
+) -> None:
+    metrics = make(max_routes=5_000)
     for number in range(1500):
-        metrics.error("cache", f"Error{number}")
+        record(metrics, f"x{number}")
     told = values(metrics)
-    assert told[f'service_errors_total{{component="{OVERFLOW}",type="{OVERFLOW}"}}'] == 500
-    assert len([series for series in told if series.startswith("service_errors_total")]) == 1001
+    overflow = ",".join(f'{label}="{OVERFLOW}"' for label in labels)
+    assert told[f"{name}{{{overflow}}}"] == value
+    assert len([series for series in told if series.startswith(name)]) == 1001
+
+
+def test_metrics_of_a_service_have_as_many_label_sets_as_it_gives_them() -> None:
+    metrics = make()
+    orders = metrics.counter("service_orders_total", "Orders.", ["channel"])
+    for number in range(1500):
+        orders.labels(str(number)).inc()
+    told = values(metrics)
+    assert len([series for series in told if series.startswith("service_orders_total")]) == 1500
 
 
 def test_every_fixed_name_is_exported() -> None:
@@ -139,6 +186,7 @@ def test_every_fixed_name_is_exported() -> None:
         'python_version="3.',
     ):
         assert label in build
+    assert told[build] == 1
 
 
 def test_process_and_disk_are_measured_at_the_scrape(tmp_path: Path) -> None:
@@ -154,6 +202,7 @@ def test_process_and_disk_are_measured_at_the_scrape(tmp_path: Path) -> None:
         f'service_disk_free_bytes{{path="{tmp_path}"}}',
     ):
         assert told[name] > 0, name
+    assert told["process_cpu_seconds_total"] == pytest.approx(sum(os.times()[:2]), abs=2)
     assert "python_gc_collections_total" in {series.partition("{")[0] for series in told}
 
 
@@ -176,6 +225,16 @@ def test_a_process_that_may_not_be_read_is_left_out(monkeypatch: pytest.MonkeyPa
     told = values(make())
     assert "process_cpu_seconds_total" not in told
     assert "service_requests_in_progress" in told
+
+
+@pytest.mark.parametrize("interval", [1.0, 5.0])
+async def test_the_event_loop_is_watched_at_the_interval_of_the_setting(interval: float) -> None:
+    async def sleep(seconds: float) -> None:
+        assert seconds == interval
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await make(loop_interval=interval).watch_event_loop(sleep=sleep)
 
 
 async def test_the_event_loops_lag_is_how_much_later_than_asked_it_woke_up() -> None:
@@ -210,6 +269,24 @@ def test_a_service_defines_metrics_of_its_own() -> None:
     assert told['service_payment_seconds_bucket{le="2.0"}'] == 1
     assert told['service_other_seconds_bucket{le="0.005"}'] == 0
     assert not [series for series in told if "_created" in series]
+
+
+def test_metrics_of_a_service_are_objects_of_prometheus_client() -> None:
+    metrics = make()
+    assert type(metrics.counter("service_a_total", "A.")) is Counter
+    assert type(metrics.gauge("service_b", "B.")) is Gauge
+    assert type(metrics.histogram("service_c", "C.")) is Histogram
+
+
+@pytest.mark.parametrize(
+    ("given", "aggregation"),
+    [({}, "each"), *(({"aggregation": name}, name) for name in ("sum", "max", "min", "each"))],
+)
+def test_a_gauge_says_what_its_values_in_workers_become(given: dict[str, str], aggregation: str) -> None:
+    metrics = make()
+    metrics.gauge("service_queue_length", "Waiting.", **given).set(1)
+    gauge = next(family for family in metrics._gather() if family.name == "service_queue_length")
+    assert gauge.aggregation == aggregation
 
 
 @pytest.mark.parametrize(
@@ -269,6 +346,13 @@ def test_two_applications_in_one_process_share_nothing() -> None:
     series = 'service_requests_total{method="GET",route="/items/{id}",status="200"}'
     assert values(one)[series] == 1
     assert series not in values(other)
+
+
+def test_the_global_registry_of_prometheus_client_is_not_used() -> None:
+    metrics = make()
+    metrics.counter("service_orders_placed_total", "Orders.").inc()
+    request(metrics)
+    assert [metric.name for metric in REGISTRY.collect() if metric.name.startswith("service_")] == []
 
 
 def test_the_registry_tells_what_the_chassis_and_the_service_measure() -> None:

@@ -151,12 +151,15 @@ def test_a_closed_worker_is_counted_once(tmp_path: Path) -> None:
 def test_after_any_number_of_restarts_the_directory_is_small_and_nothing_is_lost(tmp_path: Path) -> None:
     survivor = Exchange(tmp_path)
     survivor.write([counter(1)])
+    sizes = set()
     for _ in range(100):
         worker = Exchange(tmp_path)
         worker.compact()
         worker.write([counter(1), gauge(1)])
         worker.close([counter(2), gauge(1)])
         assert len(list(tmp_path.iterdir())) <= 4
+        sizes.add(sum(file.stat().st_size for file in tmp_path.iterdir()))
+    assert max(sizes) < min(sizes) * 2
     assert samples(survivor.merged([counter(1), gauge(7)])) == {"hits_total": 201, "level": 7}
 
 

@@ -1,16 +1,23 @@
 """The text formats, read back by prometheus-client's parsers."""
 
 import math
+import re
 
 import pytest
+from fastapi import APIRouter
 from hypothesis import example, given
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from chassis.app import create_app
 from chassis.metrics import Metrics, MetricsSettings
 from chassis.metrics.exposition import OPENMETRICS, TEXT, expose
 from chassis.metrics.families import Family, series
+from chassis.service_settings import ServiceSettings
+from chassis.testing import connect
+from chassis.tracing import TracingSettings
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PROMETHEUS_3 = (
@@ -85,6 +92,26 @@ def test_openmetrics_is_valid_and_a_duration_bucket_remembers_a_trace() -> None:
     assert exemplars["0.025"].labels == {"trace_id": TRACE_ID}
     assert exemplars["0.025"].value == 0.02
     assert families["service_orders_placed"].samples[0].exemplar.labels == {"trace_id": TRACE_ID}
+
+
+async def test_a_bucket_of_a_traced_service_remembers_its_latest_sampled_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chassis.tracing.pipeline.exporter_factory", lambda _: InMemorySpanExporter)
+    router = APIRouter()
+    router.get("/items")(lambda: None)
+    settings = ServiceSettings(
+        tracing=TracingSettings(enabled=True), metrics=MetricsSettings(buckets=(100.0,))
+    )
+    async with connect(create_app(settings, routers=[router])) as client:
+        for trace_id, flags in (("a" * 32, "01"), (TRACE_ID, "01"), ("b" * 32, "00")):
+            traceparent = f"00-{trace_id}-00f067aa0ba902b7-{flags}"
+            await client.get("/items", headers={"traceparent": traceparent})
+        text = (await client.get("/metrics", headers={"accept": OPENMETRICS})).text
+    start = 'service_request_duration_seconds_bucket{le="100.0",method="GET",route="/items"} 3 # '
+    (line,) = (line for line in text.splitlines() if line.startswith(start))
+    exemplar = rf'{{trace_id="{TRACE_ID}"}} \d+\.\d+(e-\d+)? \d{{10}}\.\d{{3}}'
+    assert re.fullmatch(exemplar, line.removeprefix(start))
 
 
 def test_a_request_without_a_sampled_trace_leaves_no_exemplar() -> None:

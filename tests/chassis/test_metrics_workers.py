@@ -16,10 +16,14 @@ from pathlib import Path
 import pytest
 from log_capture import capture_logs
 
+from chassis.app import create_app
 from chassis.metrics import Metrics, MetricsSettings, shared_directory
 from chassis.metrics import directory as directories
 from chassis.metrics.exchange import Exchange
 from chassis.metrics.families import Family
+from chassis.metrics.service import SNAPSHOT_SECONDS
+from chassis.service_settings import ServiceSettings
+from chassis.testing import connect
 
 DEADLINE_SECONDS = 30
 SERIES = 'service_requests_total{method="GET",route="/",status="200"}'
@@ -85,6 +89,7 @@ def test_workers_of_one_parent_derive_the_directory_that_the_parent_removes(temp
         other.start()
         assert shared.is_relative_to(temporary)
         assert (shared / "my_orders").is_dir()
+        assert shared.name.startswith(f"{os.getpid()}-")
         assert shared.parent.stat().st_mode & 0o077 == 0
         count(one, 2)
         count(other, 3)
@@ -166,6 +171,7 @@ def test_a_directory_that_vanishes_leaves_a_worker_its_own_metrics(tmp_path: Pat
 def test_every_second_a_worker_publishes_even_if_its_event_loop_is_blocked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert SNAPSHOT_SECONDS == 1
     monkeypatch.setattr("chassis.metrics.service.SNAPSHOT_SECONDS", 0.01)
     metrics = make(directory=tmp_path)
     metrics.start()
@@ -173,6 +179,15 @@ def test_every_second_a_worker_publishes_even_if_its_event_loop_is_blocked(
     count(metrics, 4)
     until(lambda: samples(reader.merged([])).get(SERIES) == 4)
     metrics.close()
+
+
+@pytest.mark.parametrize("lifespan", [True, False])
+async def test_nothing_is_exchanged_without_a_lifespan(tmp_path: Path, lifespan: bool) -> None:
+    shared = tmp_path / "metrics"
+    settings = ServiceSettings(metrics=MetricsSettings(directory=shared))
+    async with connect(create_app(settings), lifespan=lifespan) as client:
+        assert (await client.get("/metrics")).status_code == 200
+    assert shared.exists() is lifespan
 
 
 def test_a_disk_that_stays_full_is_told_once_and_its_end_is_noticed(
