@@ -39,7 +39,7 @@ from chassis.server.sockets import (
 from chassis.server.supervisor import Supervisor, _exit_text
 from chassis.server.worker import Worker
 from chassis.service_settings import ServerSettings, ServiceSettings
-from chassis.settings import Mistake, SettingsError
+from chassis.settings import Mistake, SettingsError, load
 
 LOOPBACK = ServerSettings(host="127.0.0.1", port=0)
 
@@ -133,6 +133,25 @@ def test_a_mistake_that_the_factory_finds_is_listed(factory, capsys):
     assert (
         capsys.readouterr().err == "2 settings are wrong:\n  SHOP_KEY must be set\n  SHOP_URL must be a URL\n"
     )
+
+
+def test_settings_are_read_once_and_given_to_the_factory(factory, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "0")
+    read, given = [], []
+
+    def load_once(cls):
+        read.append(load(cls))
+        return read[-1]
+
+    def create_app(settings=None):
+        given.append(settings)
+        raise SettingsError([])
+
+    monkeypatch.setattr("chassis.server.command.load", load_once)
+    assert main(factory(create_app), ServiceSettings, []) == 78
+    assert len(read) == 1
+    assert given == read
 
 
 def test_a_factory_that_raises_is_logged_as_everything_is(factory, capfd):

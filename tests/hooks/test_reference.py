@@ -98,6 +98,13 @@ def test_page(reference: Any) -> None:
     assert "hidden-default" not in page
 
 
+def test_the_page_of_this_repository_lists_every_variable() -> None:
+    page = (SCRIPT.parents[1] / "docs/reference/settings.md").read_text(encoding="utf-8")
+    assert [
+        leaf.variable for leaf in Catalog(ServiceSettings).leaves if f"| `{leaf.variable}` |" not in page
+    ] == []
+
+
 def test_env_example(reference: Any) -> None:
     text = reference.env_example(Whole, BUNDLES)
     lines = text.splitlines()

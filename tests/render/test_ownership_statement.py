@@ -113,6 +113,13 @@ def test_what_says_nothing_in_the_owners_folders_is_the_owners(
     assert [path for path in silent if ownership.owner(path) is not Owner.SERVICE] == []
 
 
+@pytest.mark.parametrize("path", ["config/defaults.yaml", "tests/test_conformance.py"])
+def test_what_the_documentation_calls_the_templates_is_its(path: str, ownership: Ownership) -> None:
+    rule = ownership.rule(path)
+    assert rule is not None
+    assert rule.owner is Owner.TEMPLATE
+
+
 def test_every_template_owned_file_names_a_place_for_a_change(ownership: Ownership) -> None:
     for rule in ownership.rules:
         if rule.owner is Owner.TEMPLATE:

@@ -152,6 +152,16 @@ class TestAzure:
         with pytest.raises(SecretSourceError, match="did not answer"):
             vault.fetch()
 
+    def test_credentials_are_those_of_azure_s_own_tools(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from azure.core.exceptions import ClientAuthenticationError
+
+        def find() -> None:
+            raise ClientAuthenticationError("nobody is signed in")
+
+        monkeypatch.setattr("azure.identity.DefaultAzureCredential", find)
+        with pytest.raises(SecretSourceError, match="nobody is signed in"):
+            remote_source("azure-keyvault://orders", nothing).fetch()
+
     def test_host_of_the_vault(self) -> None:
         assert remote_source("azure-keyvault://orders", nothing) == KeyVault("https://orders.vault.azure.net")
         assert remote_source("azure-keyvault://o.vault.azure.cn", nothing) == KeyVault(

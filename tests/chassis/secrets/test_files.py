@@ -20,6 +20,7 @@ def test_kubernetes_volume(tmp_path: Path) -> None:
     (tmp_path / "..data").symlink_to(version)
     (tmp_path / "KEY").symlink_to(tmp_path / "..data" / "KEY")
     (tmp_path / "kubernetes.io").mkdir()
+    (tmp_path / ".hidden").write_text("value")
     found = SecretFiles(tmp_path).fetch()
     assert (dict(found), len(found)) == ({"KEY": "value"}, 1)
 

@@ -110,6 +110,11 @@ class TestConsul:
         with pytest.raises(SecretSourceError, match="not what Consul's interface documents"):
             self.fetch(store)
 
+    def test_tls_unless_said_otherwise(self, store: Any) -> None:
+        with pytest.raises(SecretSourceError, match=r"https://.* did not answer"):
+            remote_source(f"consul://{store.host}/orders", variables()).fetch()
+        assert store.asked == []
+
     def test_prefix_is_required(self) -> None:
         with pytest.raises(SecretSourceError, match="must name a prefix"):
             remote_source("consul://h", variables()).fetch()

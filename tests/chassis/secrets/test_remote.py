@@ -76,6 +76,29 @@ class TestInSettings:
         (tmp_path / "REMOTE_SETTINGS").write_text(self.url(store))
         assert self.load(tmp_path, VAULT_TOKEN="t").level == "far"
 
+    def test_env_file_says_where_to_look(self, tmp_path: Path, closed_port: int) -> None:
+        (tmp_path / "files").mkdir()
+        (tmp_path / "files" / "KEY").write_text("near")
+        (tmp_path / ".env").write_text(
+            f"REMOTE_SETTINGS=vault://127.0.0.1:{closed_port}/a/b?tls=false\nREMOTE_SETTINGS_OPTIONAL=true\n"
+            "VAULT_TOKEN=t\nSECRETS_DIR=files\n"
+        )
+        settings = load(Small, environ={}, directory=tmp_path)
+        assert settings.key == "near"
+        assert ["did not answer" in warning.problem for warning in settings.warnings] == [True]
+
+    def test_it_may_name_the_environment(self, store: Any, tmp_path: Path) -> None:
+        class Placed(Small):
+            environment: str = "development"
+
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config/service.staging.yaml").write_text("level: staged\n")
+        answer = {"data": {"data": {"ENVIRONMENT": "staging"}}}
+        store.answers["/v1/secret/data/orders"] = (200, answer)
+        environ = {"SECRETS_DIR": ".", "VAULT_TOKEN": "t"}
+        environ["REMOTE_SETTINGS"] = f"vault://{store.host}/secret/orders?tls=false"
+        assert load(Placed, environ=environ, directory=tmp_path).level == "staged"
+
     def test_unreadable_token(self, store: Any, tmp_path: Path) -> None:
         (tmp_path / "VAULT_TOKEN").write_bytes(b"\xff")
         with pytest.raises(SettingsError, match=r"VAULT_TOKEN .* must be UTF-8 text"):

@@ -29,7 +29,10 @@ class TestDotenv:
 
     def test_references(self, tmp_path: Path) -> None:
         text = "HOST=db\nURL=a://${HOST}/${NAME:-orders}?u=${USER_NAME}$HOST\n"
-        assert self.read(tmp_path, text, USER_NAME="me")["URL"] == ("a://db/orders?u=me$HOST", 2)
+        assert self.read(tmp_path, text, USER_NAME="me", HOST="elsewhere")["URL"] == (
+            "a://db/orders?u=me$HOST",
+            2,
+        )
 
     def test_broken_lines(self, tmp_path: Path) -> None:
         (tmp_path / ".env").write_text("A=1\nno assignment here\n\nB='open\n")

@@ -2,7 +2,8 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from textwrap import dedent
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,15 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import Field, SecretStr, ValidationError
 
-from chassis.settings import Group, Settings, SettingsError, load, provenance
+from chassis.settings import Group, Prefix, Settings, SettingsError, Variable, load, provenance
 
 KEY = "k3y-Zq81-vM7x-0pTw"
+IMPORTS = """
+from typing import Annotated
+from pydantic import Field, SecretStr
+from chassis.service_settings import ServiceSettings
+from chassis.settings import Group, Prefix, Variable
+"""
 
 steady = examples(deadline=None, max_examples=50)
 
@@ -59,10 +66,11 @@ class TestOrder:
         settings = place.load({"LIMIT_ROUTES": '{"GET /": "1/60"}'})
         assert settings.limits.model_dump() == {"enabled": False, "requests": 8, "routes": {"GET /": "1/60"}}
 
-    def test_mapping_is_one_value(self, place: Any) -> None:
-        place.write("config/defaults.yaml", "limits: {routes: {a: x, b: y}}\n")
-        place.write("config/service.yaml", "limits: {routes: {a: z}}\n")
+    def test_mapping_or_list_is_one_value(self, place: Any) -> None:
+        place.write("config/defaults.yaml", "limits: {routes: {a: x, b: y}}\nlogging: {keys: [a, b]}\n")
+        place.write("config/service.yaml", "limits: {routes: {a: z}}\nlogging: {keys: [c]}\n")
         assert place.load().limits.routes == {"a": "z"}
+        assert place.load().logging.keys == ["c"]
 
     def test_config_dir_of_env_file(self, place: Any) -> None:
         (place.root / "elsewhere").mkdir()
@@ -77,8 +85,9 @@ class TestOrder:
         (other / "service.yaml").write_text("logging: {level: far}\n")
         assert source(place.load({"CONFIG_DIR": str(other)}), "LOG_LEVEL") == f"{other}/service.yaml line 1"
 
-    def test_named_directory_must_exist(self, place: Any) -> None:
-        assert place.mistakes({"CONFIG_DIR": "nowhere"}) == ["CONFIG_DIR must name a directory that exists"]
+    @pytest.mark.parametrize("name", ["CONFIG_DIR", "SECRETS_DIR"])
+    def test_named_directory_must_exist(self, place: Any, name: str) -> None:
+        assert place.mistakes({name: "nowhere"}) == [f"{name} must name a directory that exists"]
 
     def test_current_directory_and_environment_by_default(
         self, place: Any, sample: Any, monkeypatch: pytest.MonkeyPatch
@@ -120,7 +129,8 @@ class TestEnvironmentName:
     """ENVIRONMENT decides on one file, wherever it comes from."""
 
     @pytest.mark.parametrize(
-        "where", ["environ", ".env", "init", "config/service.yaml", "secrets/environment"]
+        "where",
+        ["environ", ".env", "init", "config/service.yaml", "config/defaults.yaml", "secrets/environment"],
     )
     def test_any_source_may_tell(self, place: Any, where: str) -> None:
         place.write("config/service.production.yaml", "logging: {level: prod}\ndatabase: {url: x}\n")
@@ -130,8 +140,8 @@ class TestEnvironmentName:
         elif where == "init":
             init = {"environment": "production"}
         else:
-            texts = {".env": "ENVIRONMENT=production", "config/service.yaml": "environment: production"}
-            place.write(where, texts.get(where, "production"))
+            texts = {".env": "ENVIRONMENT=production", "secrets/environment": "production"}
+            place.write(where, texts.get(where, "environment: production"))
         assert place.load(environ, **init).logging.level == "prod"
 
     def test_enum_as_argument(self, place: Any, sample: Any) -> None:
@@ -313,6 +323,17 @@ class TestAmbiguity:
             )
         ]
 
+    def test_a_prefix_does_not_change_a_whole_name(self) -> None:
+        class Switch(Group):
+            enabled: Annotated[bool, Variable("SWITCH_ON")] = True
+
+        class Twice(Settings):
+            first: Switch = Switch()
+            second: Annotated[Switch, Prefix("SECOND_")] = Switch()
+
+        with pytest.raises(SettingsError, match="SWITCH_ON is the variable of first"):
+            load(Twice, environ={}, directory=Path("/nonexistent"))
+
 
 class TestGroups:
     def test_group_as_instance(self, place: Any, sample: Any) -> None:
@@ -379,6 +400,7 @@ class TestEmpty:
 
     def test_empty_leaves_it_to_the_next_source(self, place: Any) -> None:
         place.write(".env", "LOG_LEVEL=\nLOG_CALLER\n")
+        place.write("secrets/log_level", "\n")
         place.write("config/service.yaml", "logging: {level: yaml, caller: true}\n")
         settings = place.load({"LOG_LEVEL": ""})
         assert settings.logging.level == "yaml"
@@ -397,6 +419,18 @@ class TestEmpty:
 
 
 class TestNames:
+    def test_the_example_of_the_documentation(self, place: Any) -> None:
+        page = (Path(__file__).parents[3] / "docs/reference/configuration.md").read_text(encoding="utf-8")
+        lines = page[page.index("    class PaymentSettings") : page.index("A group that may be None")]
+        names: dict[str, Any] = {}
+        exec(f"{IMPORTS}\n{dedent(lines)}", names)
+        environ = {"PAYMENTS_API_KEY": KEY, "PAYMENTS_ON": "false", "SECRETS_DIR": "secrets"}
+        settings = load(names["Settings"], environ=environ, directory=place.root)
+        assert settings.selling is False
+        assert settings.refunds is None
+        settings = load(names["Settings"], environ=environ | {"REFUNDS_API_KEY": KEY}, directory=place.root)
+        assert settings.refunds.api_key.get_secret_value() == KEY
+
     def test_nested_form(self, place: Any) -> None:
         settings = place.load({"DATABASE__POOL__SIZE": "3"})
         assert settings.database.pool.size == 3

@@ -48,7 +48,7 @@ def test_weak(value: str, reason: str) -> None:
     "value",
     [
         KEY,
-        "postgresql://app:s3cr@db/app",
+        "postgresql://app:s3cr@db/app",  # of a URL the length of the password is not judged
         "postgresql://db/app",
         "sqlite:///./orders.db",
         "redis://:Zq81@cache",
