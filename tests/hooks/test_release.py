@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -84,6 +86,55 @@ def test_the_record_holds_the_digest_of_what_was_released(release: ModuleType, r
     assert list(record["files"]) == ["release.py"]
 
 
+def test_python_and_git_are_enough(repository: Path, tmp_path: Path) -> None:
+    hooks, tools = repository / "hooks", tmp_path / "tools"
+    hooks.mkdir()
+    shutil.copy(ROOT / "hooks/release.py", hooks)
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "The script")
+    tools.mkdir()
+    (tools / "git").symlink_to(str(shutil.which("git")))
+    (repository / ".git/info/exclude").write_text("/tools/\n")
+    # Without the packages that are installed here.
+    command = [sys.executable, "-I", "-S", "hooks/release.py", "0.1.0"]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=repository, env={"PATH": str(tools)}, capture_output=True, text=True, check=False
+        )
+
+    made, refused = run(), run()
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.endswith("Publish: git push --follow-tags\n")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "Not released: the tag 0.1.0 exists: a release is never made twice.\n",
+    )
+
+
+def test_a_push_takes_the_tag_along(release: ModuleType, repository: Path, tmp_path: Path) -> None:
+    release.make_release(repository, "0.1.0", NOW)
+    origin = tmp_path.with_name(f"{tmp_path.name}-origin.git")
+    git(repository, "init", "--quiet", "--bare", str(origin))
+    git(repository, "remote", "add", "origin", str(origin))
+    git(repository, "config", "push.default", "current")
+    git(repository, "push", "--quiet", "--follow-tags")
+    assert git(origin, "tag", "--list").split() == ["0.1.0"]
+    assert git(origin, "rev-parse", "main") == git(repository, "rev-parse", "0.1.0^{}")
+
+
+def test_no_release_that_was_made_was_changed(release: ModuleType) -> None:
+    record = json.loads((ROOT / release.RECORD).read_text(encoding="utf-8"))["releases"]
+    made = release.released_versions(ROOT)
+    assert {found.version for found in made} >= {entry["version"] for entry in record}
+    for entry in record:
+        (commit,) = [found.commit for found in made if found.version == entry["version"]]
+        then = json.loads(git(ROOT, "show", f"{commit}:{release.RECORD}"))
+        assert then["releases"][-1] == entry
+        if git(ROOT, "tag", "--list", entry["version"]):
+            assert git(ROOT, "rev-parse", f"{entry['version']}^{{}}").strip() == commit
+
+
 def test_releases_are_read_from_history_without_tags(release: ModuleType, repository: Path) -> None:
     first = release.make_release(repository, "0.1.0", NOW)
     note(repository, "The second.")
@@ -140,14 +191,22 @@ def test_a_wrong_state_is_refused(
     release: ModuleType, repository: Path, break_it, version: str, reason: str
 ) -> None:
     break_it(repository)
-    before = git(repository, "rev-parse", "HEAD")
+    before = state(repository)
     with pytest.raises(release.Refused, match=reason):
         release.make_release(repository, version, NOW)
-    assert git(repository, "rev-parse", "HEAD") == before
+    assert state(repository) == before
+
+
+def state(repository: Path) -> list[str]:
+    """What a release would change."""
+    asked = (("rev-parse", "HEAD"), ("tag", "--list"), ("status", "--porcelain"), ("diff", "HEAD"))
+    return [git(repository, *arguments) for arguments in asked]
 
 
 def test_a_version_must_come_after_the_newest(release: ModuleType, repository: Path) -> None:
     release.make_release(repository, "0.2.0", NOW)
     note(repository, "More.")
+    before = state(repository)
     with pytest.raises(release.Refused, match=r"0\.1\.9 does not come after 0\.2\.0"):
         release.make_release(repository, "0.1.9", NOW)
+    assert state(repository) == before

@@ -217,9 +217,15 @@ def test_choices_are_only_ever_appended(releases: Releases) -> None:
     for older, newer in itertools.pairwise(versions):
         before, after = releases.questions(older), releases.questions(newer)
         for name, question in before.items():
-            if not name.startswith("_") and question.get("multiselect") and name in after:
-                kept = list(question["choices"].values())
-                assert list(after[name]["choices"].values())[: len(kept)] == kept
+            if not name.startswith("_") and "choices" in question and name in after:
+                kept = choices(question)
+                assert choices(after[name])[: len(kept)] == kept, name
+
+
+def choices(question: dict[str, Any]) -> list[str]:
+    """The values that can be answered."""
+    listed = question["choices"]
+    return list(listed.values() if isinstance(listed, dict) else listed)
 
 
 def test_what_is_left_out_is_told_without_any_other_file_of_the_template(releases: Releases) -> None:
