@@ -59,9 +59,19 @@ class TestKubernetes:
         assert "kubectl rollout undo deployment/orders --namespace orders-staging" in played.lines
         assert "serves again" in done.stderr
 
-    def test_what_fails_the_smoke_test_is_taken_back(self, roll_out: Any, played: Any) -> None:
+    def test_a_kubeconfig_of_the_machine_is_used(self, roll_out: Any, played: Any, tmp_path: Path) -> None:
+        # GitLab's variable of the type file is a path
+        (tmp_path / "kubeconfig").write_text("clusters: [mine]\n", encoding="utf-8")
+        done = roll_out("staging", KUBERNETES, KUBECONFIG=str(tmp_path / "kubeconfig"))
+        assert done.returncode == 0, done.stderr
+        assert {call["KUBECONFIG"] for call in played.calls} == {"clusters: [mine]\n"}
+
+    @pytest.mark.parametrize("answer", [22, "302", "404"])
+    def test_what_fails_the_smoke_test_is_taken_back(
+        self, roll_out: Any, played: Any, answer: int | str
+    ) -> None:
         done = roll_out(
-            "staging", KUBERNETES, answers={"curl": [22]}, SMOKE_URL="https://orders.test/health/ready"
+            "staging", KUBERNETES, answers={"curl": [answer]}, SMOKE_URL="https://orders.test/health/ready"
         )
         assert done.returncode == 1
         assert next(line for line in played.lines if line.startswith("curl")).endswith("/health/ready")
@@ -75,10 +85,32 @@ class TestKubernetes:
             ["rollout", "status"],
         ]
 
-    def test_back_that_fails_says_so(self, roll_out: Any) -> None:
-        done = roll_out("staging", "--back", answers={"kubectl rollout status": [1]})
+    def test_what_passes_the_smoke_test_stays(self, roll_out: Any, played: Any) -> None:
+        done = roll_out(
+            "staging", KUBERNETES, answers={"curl": ["204"]}, SMOKE_URL="https://orders.test/health/ready"
+        )
+        assert done.returncode == 0, done.stderr
+        assert not any("undo" in line for line in played.lines)
+
+    @pytest.mark.parametrize(
+        ("answers", "sentence"),
+        [
+            ({"kubectl rollout status": [1]}, "did not become ready"),
+            ({"curl": [22]}, "does not serve"),
+            ({"curl": ["302"]}, "does not serve"),
+        ],
+    )
+    def test_back_that_fails_says_so(
+        self, roll_out: Any, answers: dict[str, list[Any]], sentence: str
+    ) -> None:
+        done = roll_out("staging", "--back", answers=answers, SMOKE_URL="https://orders.test/health/ready")
         assert done.returncode == 3
-        assert "did not become ready" in done.stderr
+        assert sentence in done.stderr
+
+    def test_back_from_the_first_release_changes_nothing(self, roll_out: Any, played: Any) -> None:
+        done = roll_out("staging", "--back", answers={"kubectl rollout undo": [1]})
+        assert done.returncode == 1
+        assert played.lines[-1].startswith("kubectl rollout undo")
 
     @pytest.mark.parametrize("arguments", [["staging"], ["staging", ""], ["nowhere", KUBERNETES], []])
     def test_wrong_use_touches_nothing(self, roll_out: Any, played: Any, arguments: list[str]) -> None:
@@ -125,6 +157,15 @@ class TestCompose:
         assert {(call["TAG"], call["ENVIRONMENT"]) for call in changing} == {("1.2.3@sha256:00", "staging")}
         assert changing[2]["words"][3:] == ["--detach", "--no-build", "--no-deps", "service"]
 
+    def test_an_image_that_cannot_be_pulled_leaves_the_service_alone(
+        self, roll_out: Any, played: Any
+    ) -> None:
+        # Compose has a number of its own for it
+        done = roll_out("staging", f"{self.NAME}:2", answers={"docker compose pull": [18]})
+        assert done.returncode == 1
+        assert "is as it was" in done.stderr
+        assert not any(" run " in line or " up " in line for line in played.lines)
+
     def test_a_failed_migration_leaves_the_service_alone(self, roll_out: Any, played: Any) -> None:
         done = roll_out("staging", f"{self.NAME}:2", answers={"docker compose run": [1]})
         assert done.returncode == 1
@@ -136,7 +177,8 @@ class TestCompose:
         [
             ({"docker ps": ["", "c0", "c0"]}, {}),
             ({"docker compose up": [1, 0]}, {}),
-            ({"curl": [22, 0]}, {"SMOKE_URL": "https://orders.test/health/ready"}),
+            ({"curl": [22, "200"]}, {"SMOKE_URL": "https://orders.test/health/ready"}),
+            ({"curl": ["308", "200"]}, {"SMOKE_URL": "http://orders.test/health/ready"}),
         ],
     )
     def test_what_is_not_well_is_taken_back(

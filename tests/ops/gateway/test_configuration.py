@@ -1,21 +1,29 @@
 """The gateways' configuration under their own checkers, and in agreement with the settings of the service."""
 
+import math
 import re
+import shlex
 import shutil
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 import yaml
 
+import chassis.server
 from chassis.service_settings import ServiceSettings
 
 pytestmark = [pytest.mark.ops, pytest.mark.timeout(300)]
 
+ROOT = Path(__file__).resolve().parents[3]
 ANSWER_SETS: list[dict[str, Any]] = [{}, {"port": 65535, "service_slug": "no"}, {"bundles": ["database"]}]
 # What uvicorn does with an open WebSocket.
-PING_SECONDS = 20
+PING_SECONDS = uvicorn.Config(app="none").ws_ping_interval or math.inf
+READ_SECONDS = 30
+IDLE_SECONDS = 50
 
 
 @pytest.fixture(params=ANSWER_SETS, ids=["default", "other", "database"])
@@ -62,10 +70,10 @@ def test_nginx_agrees_with_the_settings(render: Callable[..., Path]) -> None:
     assert found["client_max_body_size"] == "1m"
     assert settings.security.max_body_bytes == 2**20
     upstream = text[text.index("upstream service {") :]
-    assert (
-        seconds(directives(upstream[: upstream.index("}")])["keepalive_timeout"]) < settings.server.keep_alive
-    )
-    assert seconds(found["proxy_read_timeout"]) > max(PING_SECONDS, settings.lifecycle.shutdown_timeout)
+    idle = seconds(directives(upstream[: upstream.index("}")])["keepalive_timeout"])
+    assert (idle, settings.server.keep_alive) == (IDLE_SECONDS, 65)
+    assert seconds(found["proxy_read_timeout"]) == READ_SECONDS
+    assert max(PING_SECONDS, settings.lifecycle.shutdown_timeout) < READ_SECONDS
     assert seconds(found["worker_shutdown_timeout"]) > settings.lifecycle.longest_stop("production")
 
 
@@ -76,9 +84,11 @@ def test_envoy_agrees_with_the_settings(render: Callable[..., Path]) -> None:
     options = cluster["typed_extension_protocol_options"][
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     ]
-    assert seconds(options["common_http_protocol_options"]["idle_timeout"]) < settings.server.keep_alive
+    assert seconds(options["common_http_protocol_options"]["idle_timeout"]) == IDLE_SECONDS
+    assert settings.server.keep_alive > IDLE_SECONDS
     (health,) = cluster["health_checks"]
     assert health["http_health_check"]["path"] == "/health/ready"
+    assert health["interval"] == "2s"
     noticed = seconds(health["interval"]) * health["unhealthy_threshold"]
     assert noticed < settings.lifecycle.delay("production")
     gateway = document["static_resources"]["listeners"][1]["filter_chains"][0]["filters"][0]["typed_config"]
@@ -86,6 +96,48 @@ def test_envoy_agrees_with_the_settings(render: Callable[..., Path]) -> None:
     (header,) = limit["match"]["headers"]
     assert header["range_match"]["start"] == settings.security.max_body_bytes + 1
     route = passing["route"]
-    assert seconds(route["timeout"]) > settings.lifecycle.shutdown_timeout
+    assert seconds(route["timeout"]) == READ_SECONDS
+    assert settings.lifecycle.shutdown_timeout < READ_SECONDS
     assert seconds(route["idle_timeout"]) > PING_SECONDS
     assert seconds(gateway["stream_idle_timeout"]) > PING_SECONDS
+
+
+def test_the_service_pings_an_open_websocket_as_often_as_the_gateways_expect() -> None:
+    assert PING_SECONDS == 20
+    listener = Path(chassis.server.__file__).with_name("listener.py").read_text(encoding="utf-8")
+    assert "ws_ping" not in listener, "uvicorn's own pace"
+
+
+def test_nginx_limits_each_client_and_envoy_all_together(render: Callable[..., Path]) -> None:
+    deploy = render() / "deploy"
+    nginx = (deploy / "nginx" / "nginx.conf").read_text(encoding="utf-8")
+    zones = dict(re.findall(r"limit_(conn|req)_zone (\S+) zone=", nginx))
+    assert zones == dict.fromkeys(("conn", "req"), "$binary_remote_addr")
+    assert re.findall(r"limit_(?:conn|req) (.+);", nginx) == [
+        "connections 100",
+        "zone=requests burst=200 nodelay",
+    ]
+    envoy = yaml.safe_load((deploy / "envoy" / "envoy.yaml").read_text(encoding="utf-8"))
+    (monitor,) = envoy["overload_manager"]["resource_monitors"]
+    assert monitor["typed_config"]["max_active_downstream_connections"] > 0
+    gateway = envoy["static_resources"]["listeners"][1]["filter_chains"][0]["filters"][0]["typed_config"]
+    (limit,) = (one["typed_config"] for one in gateway["http_filters"] if "local_ratelimit" in one["name"])
+    assert limit["token_bucket"]["tokens_per_fill"] > 0
+    assert "descriptors" not in limit, "one bucket for everybody"
+
+
+def test_the_certificate_of_the_documentation_is_where_the_gateways_look(
+    render: Callable[..., Path], check: Callable[..., str], tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^    openssl (req (?:.*\\\n)*.*)$", page, re.MULTILINE)
+    shutil.copytree(render() / "deploy", tmp_path / "deploy")
+    check("openssl", *shlex.split(command.replace("\\\n", " ")), cwd=tmp_path)
+    ssl.create_default_context().load_cert_chain(
+        tmp_path / "deploy/tls/tls.crt", tmp_path / "deploy/tls/tls.key"
+    )
+    for name in ("nginx/nginx.conf", "envoy/envoy.yaml"):
+        text = (tmp_path / "deploy" / name).read_text(encoding="utf-8")
+        assert {f"../tls/tls.{end}" for end in ("crt", "key")} <= set(
+            re.findall(r"\.\./tls/[\w.]+\b", text)
+        ), name

@@ -1,6 +1,8 @@
 """Requests through real gateways: addresses, limits, WebSockets, and what nobody outside may see."""
 
+import json
 import socket
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -31,7 +33,6 @@ MANAGEMENT = [
 
 def logged(running: Any, path: str) -> dict[str, Any]:
     """The service's access line of a path, which is written a moment after the answer."""
-    import json
 
     def lines() -> list[dict[str, Any]]:
         events = [json.loads(line) for line in running.output().splitlines() if line.startswith("{")]
@@ -86,10 +87,56 @@ def test_management_is_not_there(served: tuple[Any, Any]) -> None:
 
 def raw_answer(gateway: Any, path: str) -> bytes:
     """What a path gets that is written by hand: a client of a library would tidy it up."""
+    return told(gateway, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+
+
+def told(gateway: Any, request: bytes) -> bytes:
+    """What these bytes get over TLS."""
     raw = socket.create_connection(("127.0.0.1", gateway.port), timeout=20, source_address=(CLIENT, 0))
     with gateway.verify.wrap_socket(raw, server_hostname="localhost") as connection:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def told_in_plain(port: int, request: bytes) -> bytes:
+    """What these bytes get without TLS."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+LARGE = b"x" * 80_000
+REFUSED = {
+    "a header that is too large": b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Large: " + LARGE + b"\r\n\r\n",
+    "an address that is too long": b"GET /" + LARGE + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "no HTTP": b"NONSENSE\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "a version that is not spoken": b"GET / HTTP/3.7\r\nHost: localhost\r\n\r\n",
+    "an unknown coding": b"POST /items HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: foo\r\n\r\n",
+    "CONNECT": b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\nConnection: close\r\n\r\n",
+    "TRACE": b"TRACE / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+}
+
+
+def test_what_the_gateway_refuses_is_a_problem(served: tuple[Any, Any]) -> None:
+    gateway, _ = served
+    plain_port = int(gateway.plain.rpartition(":")[2])
+    with ThreadPoolExecutor() as pool:  # Envoy closes after a second
+        answers = dict(zip(REFUSED, pool.map(partial(told, gateway), REFUSED.values()), strict=True))
+        in_plain = [REFUSED["no HTTP"], REFUSED["a header that is too large"]]
+        answers |= dict(
+            zip(
+                ("plain", "plain, large"), pool.map(partial(told_in_plain, plain_port), in_plain), strict=True
+            )
+        )
+    if gateway.name == "nginx":  # Envoy hangs up
+        answers["plain HTTP on the port of TLS"] = told_in_plain(gateway.port, b"GET / HTTP/1.0\r\n\r\n")
+    for what, answer in answers.items():
+        head, _, body = answer.partition(b"\r\n\r\n")
+        status = int(head.split(b" ", 2)[1])
+        assert status in {400, 404, 405, 414, 426, 431, 501, 505}, what
+        assert b"content-type: application/problem+json" in head.lower(), what
+        assert json.loads(body)["status"] == status, what
 
 
 def test_the_paths_of_the_service_are_there(served: tuple[Any, Any]) -> None:
@@ -111,18 +158,28 @@ def test_plain_http_is_redirected(served: tuple[Any, Any]) -> None:
     assert answer.headers["location"].endswith("/items?limit=1")
 
 
-def test_http_2_and_tls_1_3_are_spoken(served: tuple[Any, Any]) -> None:
+def test_http_2_and_tls_1_3_and_1_2_are_spoken_and_nothing_older(served: tuple[Any, Any]) -> None:
     import ssl
 
     gateway, _ = served
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    raw = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
-    with context.wrap_socket(raw) as connection:
-        assert connection.version() == "TLSv1.3"
-        assert connection.selected_alpn_protocol() == "h2"
+
+    def spoken(version: ssl.TLSVersion) -> tuple[str | None, str | None]:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = version
+        raw = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
+        with context.wrap_socket(raw) as connection:
+            return connection.version(), connection.selected_alpn_protocol()
+
+    assert spoken(ssl.TLSVersion.TLSv1_3) == ("TLSv1.3", "h2")
+    assert spoken(ssl.TLSVersion.TLSv1_2) == ("TLSv1.2", "h2")
+    with pytest.raises(ssl.SSLError, match=r"(?i)version|alert"):
+        spoken(ssl.TLSVersion.TLSv1_1)
 
 
 def test_a_body_over_the_limit_is_refused(served: tuple[Any, Any]) -> None:

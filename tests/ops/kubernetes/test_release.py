@@ -1,10 +1,13 @@
 """release.sh with a cluster that is played: manifests are built for real, what would reach a cluster is recorded."""
 
+import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -147,15 +150,52 @@ def test_a_release_that_is_never_ready_is_taken_back(release: Callable[..., Any]
     assert "serves again" in done.stderr
 
 
-def test_a_release_whose_smoke_test_fails_is_taken_back(
-    release: Callable[..., Any], free_port: Callable[[], int], tmp_path: Path
+class Answering(http.server.BaseHTTPRequestHandler):
+    """Answers each path /NUMBER with that status; a redirect leads to /200."""
+
+    def do_GET(self) -> None:
+        status = int(self.path[1:])
+        self.send_response(status)
+        if status in range(300, 400):
+            self.send_header("Location", "/200")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def answering() -> Iterator[str]:
+    """The address of a server that answers as its path says."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (204, 0), (308, 1), (404, 1)])
+def test_a_release_whose_smoke_test_is_not_2xx_is_taken_back(
+    release: Callable[..., Any], answering: str, tmp_path: Path, status: int, code: int
 ) -> None:
+    # curl waits longer before each further try
+    real = shutil.which("curl")
     curl = tmp_path / "bin" / "curl"
-    curl.write_text("#!/bin/sh\nexit 22\n", encoding="utf-8")
+    curl.write_text(f'#!/bin/sh\nexec {real} "$@" --retry 0\n', encoding="utf-8")
     curl.chmod(0o755)
-    done, cluster = release(answers={"get": ["Complete"]}, SMOKE_URL=f"http://127.0.0.1:{free_port()}/health")
+    done, cluster = release(answers={"get": ["Complete"]}, SMOKE_URL=f"{answering}/{status}")
+    assert done.returncode == code, done.stderr
+    back = ["rollout undo", "rollout status"]
+    assert (cluster.verbs[-2:] == back) is (code == 1)
+
+
+def test_what_the_cluster_refuses_is_not_waited_for(release: Callable[..., Any]) -> None:
+    done, cluster = release(answers={"get": ["Complete"], "apply": [0, 1]})
     assert done.returncode == 1
-    assert cluster.verbs[-2:] == ["rollout undo", "rollout status"]
+    assert cluster.verbs == ["delete", "apply", "apply"]
 
 
 def test_a_release_that_cannot_be_taken_back_says_so(release: Callable[..., Any]) -> None:

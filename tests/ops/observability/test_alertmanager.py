@@ -1,5 +1,6 @@
 """Who is told of which alert, as amtool and Alertmanager's own rules say."""
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,11 @@ ROUTES = [
     ("page", {"team": "Payments", "severity": "critical", "environment": "production"}),
     ("page", {"team": "Payments", "severity": "critical"}),
     ("tickets", {"team": "Payments", "severity": "critical", "environment": "staging"}),
+    ("tickets", {"team": "Payments", "severity": "critical", "environment": "development"}),
     ("tickets", {"team": "Payments", "severity": "warning", "environment": "production"}),
+    ("tickets", {"team": "Payments", "severity": "warning", "environment": "staging"}),
     ("nobody", {"team": "Payments", "severity": "info", "environment": "production"}),
+    ("nobody", {"team": "Payments", "severity": "info", "environment": "staging"}),
     ("tickets", {"team": "Payments"}),
     ("unrouted", {"team": "Somebody else", "severity": "critical"}),
     ("unrouted", {"severity": "critical"}),
@@ -75,6 +79,54 @@ def test_every_label_of_an_inhibition_exists(service: Path, alerts: list[dict[st
                 alert["alert"] if name == "alertname" else alert["labels"].get(name) for alert in alerts
             }
             assert value == '""' or value.strip('"') in values, matcher
+
+
+def matches(matcher: str, labels: dict[str, str]) -> bool:
+    """Whether labels fulfil a matcher of equality; a label that is not there is empty."""
+    name, operator, value = re.split("(!?=)", matcher, maxsplit=1)
+    return (labels.get(name, "") == value.strip('"')) is (operator == "=")
+
+
+def silenced(rules: list[dict[str, Any]], source: dict[str, str], target: dict[str, str]) -> bool:
+    """Whether one alert silences another: https://prometheus.io/docs/alerting/latest/configuration/#inhibit_rule."""
+    return any(
+        all(matches(matcher, source) for matcher in rule["source_matchers"])
+        and all(matches(matcher, target) for matcher in rule["target_matchers"])
+        and all(source.get(name, "") == target.get(name, "") for name in rule["equal"])
+        for rule in rules
+    )
+
+
+BURNS = {"alertname": "ServiceErrorBudgetBurnsFast", "severity": "critical", "objective": "availability"}
+CIRCUIT = {"alertname": "ServiceCircuitOpen", "target": "billing"}
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        ({"alertname": "ServiceDown"}, {"alertname": "ServiceInstanceDown"}, True),
+        ({"alertname": "ServiceDown"}, {"alertname": "ServiceRestarts"}, True),
+        ({"alertname": "ServiceDown"}, {"alertname": "ServiceRestarts", "job": "billing"}, False),
+        ({"alertname": "ServiceDown"}, {"alertname": "ServiceRestarts", "namespace": "staging"}, False),
+        ({"alertname": "ServiceInstanceDown"}, {"alertname": "ServiceRestarts"}, False),
+        (BURNS, {"severity": "warning", "objective": "availability"}, True),
+        (BURNS, {"severity": "warning", "objective": "latency"}, False),
+        (CIRCUIT, {"alertname": "ServiceUpstreamFails", "target": "billing"}, True),
+        (CIRCUIT, {"alertname": "ServiceUpstreamFails", "target": "search"}, False),
+    ],
+)
+def test_some_alerts_silence_others(
+    service: Path, source: dict[str, str], target: dict[str, str], expected: bool
+) -> None:
+    file = service / "deploy/alertmanager/alertmanager.yml"
+    rules = yaml.safe_load(file.read_text(encoding="utf-8"))["inhibit_rules"]
+    common = {"job": "orders", "team": "Payments", "environment": "production"}
+    assert silenced(rules, common | source, common | target) is expected
+
+
+def test_texts_of_the_owner_stand_beside_those_of_the_template(service: Path) -> None:
+    file = service / "deploy/alertmanager/alertmanager.yml"
+    assert yaml.safe_load(file.read_text(encoding="utf-8"))["templates"] == ["templates/*.tmpl"]
 
 
 def test_every_message_names_the_page_that_says_what_to_do(service: Path) -> None:

@@ -113,6 +113,41 @@ def test_every_field_that_is_read_is_one_that_is_written(operators: list[dict[st
     assert {"request_id", "trace_id", "span_id"} <= read
 
 
+BECOMES = {
+    "timestamp": "timestamp",
+    "level": "severity",
+    "trace_id": "trace",
+    "span_id": "span",
+    "service": 'resource["service.name"]',
+    "environment": 'resource["deployment.environment.name"]',
+    "event": "attributes.event",
+    "logger": "attributes.logger",
+    "request_id": "attributes.request_id",
+}
+
+
+def test_each_field_becomes_what_the_documentation_says(operators: list[dict[str, Any]]) -> None:
+    found = {}
+    for operator in operators:
+        if operator["type"] == "move" and operator["from"].startswith("attributes.line."):
+            found[operator["from"]] = operator["to"]
+        for name in ("timestamp", "severity"):
+            if name in operator:
+                found[operator[name]["parse_from"]] = name
+        if operator["type"] == "trace_parser":
+            found |= {operator[f"{name}_id"]["parse_from"]: name for name in ("trace", "span")}
+    assert found == {f"attributes.line.{field}": target for field, target in BECOMES.items()}
+
+
+def test_the_line_stays_as_it_was_written(operators: list[dict[str, Any]]) -> None:
+    (add,) = [operator for operator in operators if operator["type"] == "add"]
+    assert add == {"type": "add", "field": "body", "value": r'EXPR(trimSuffix(attributes.docker.log, "\n"))'}
+    later = operators[operators.index(add) + 1 :]
+    written = [operator.get("to") or operator.get("parse_to") or operator.get("field") for operator in later]
+    assert "body" not in written
+    assert [operator["parse_from"] for operator in later if operator["type"] == "json_parser"] == ["body"]
+
+
 def test_every_level_is_a_severity(operators: list[dict[str, Any]]) -> None:
     [parser] = [operator for operator in operators if "severity" in operator]
     mapped = {text: severity for severity, text in parser["severity"]["mapping"].items()}

@@ -32,6 +32,115 @@ def test_the_dashboard_of_a_bundle_comes_with_the_bundle(render: Callable[..., P
     assert not (render(bundles=[]) / "deploy/grafana/dashboards/chassis/database.json").exists()
 
 
+# What each shows, by what its queries ask for.
+SHOWN = {
+    "service": (
+        "Chassis: service",
+        [
+            "service_requests_total",
+            'status=~"5.."',
+            "service_request_duration_seconds_bucket",
+            "service_requests_in_progress",
+            "process_cpu_seconds_total",
+            "service_disk_free_bytes",
+            'alertstate="firing"',
+        ],
+    ),
+    "dependencies": (
+        "Chassis: dependencies",
+        [
+            "service_health_status",
+            "service_circuit_breaker_state",
+            "service_http_client_requests_total",
+            "by (component, type) (rate(service_errors_total",
+        ],
+    ),
+    "database": (
+        "Chassis: database",
+        [
+            "service_db_pool_active",
+            "service_db_pool_wait_seconds_bucket",
+            "service_db_query_duration_seconds_bucket",
+        ],
+    ),
+    "runtime": (
+        "Chassis: runtime",
+        [
+            "process_cpu_seconds_total",
+            "process_resident_memory_bytes",
+            "process_open_fds",
+            "service_event_loop_lag_seconds_bucket",
+            "python_gc_collections_total",
+            "chassis_version, chassis_digest",
+        ],
+    ),
+    "slo": (
+        "Chassis: objectives",
+        [
+            "service:availability_objective:ratio",
+            "service:latency_objective:ratio",
+            "service:availability_budget:ratio",
+            "service:latency_budget:ratio",
+            "service:request_errors:ratio_rate1h",
+            "service:request_slow:ratio_rate1h",
+            "[30d]",
+        ],
+    ),
+    "fleet": (
+        "Chassis: fleet",
+        [
+            "by (job, namespace, version, chassis_version, chassis_digest",
+            "service_chassis_released_timestamp_seconds",
+            "service_health_status",
+            "unless on (chassis_version, chassis_digest)",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_dashboard_shows_what_the_documentation_says(name: str, dashboards: Dashboards) -> None:
+    title, asked = SHOWN[name]
+    assert dashboards[name]["title"] == title
+    queries = "\n".join(target["expr"] for panel in panels(dashboards[name]) for target in panel["targets"])
+    assert [text for text in asked if text not in queries] == []
+
+
+def test_one_grafana_needs_the_dashboards_once(render: Callable[..., Path], dashboards: Dashboards) -> None:
+    other = (
+        render(service_name="Billing", team="Money", bundles=["database"])
+        / "deploy/grafana/dashboards/chassis"
+    )
+    assert {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in other.iterdir()} == dashboards
+    for name, dashboard in dashboards.items():
+        variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+        assert ("job" in variables) is (name != "fleet"), name
+        if name == "fleet":
+            assert "$job" not in json.dumps(dashboard), "every service"
+
+
+def test_the_fleet_shows_what_the_alert_tells_of_one_service(dashboards: Dashboards) -> None:
+    shown = {panel["title"] for panel in panels(dashboards["fleet"])}
+    assert {"Behind the newest", "Changed chassis"} <= shown
+
+
+def test_a_slow_bucket_leads_to_its_trace(dashboards: Dashboards, service: Path) -> None:
+    targets = [
+        target
+        for panel in panels(dashboards["service"])
+        for target in panel["targets"]
+        if "service_request_duration_seconds_bucket" in target["expr"] and panel["type"] == "timeseries"
+    ]
+    assert any(target.get("exemplar") for target in targets)
+    file = service / "deploy/grafana/provisioning/datasources/chassis.yml"
+    sources = {
+        source["uid"]: source for source in yaml.safe_load(file.read_text(encoding="utf-8"))["datasources"]
+    }
+    (leads,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert leads["name"] == "trace_id"
+    assert sources[leads["datasourceUid"]]["type"] == "jaeger"
+
+
 def test_every_dashboard_fits_the_schema(dashboards: Dashboards) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     for name, dashboard in dashboards.items():

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from chassis.metrics import MetricsSettings
+
 pytestmark = pytest.mark.ops
 
 UNITS = Path(__file__).parent / "alerts"
@@ -130,6 +132,87 @@ def test_every_selector_names_the_service_unless_it_is_about_the_fleet(queries: 
             for metric, labels in query.selectors():
                 # a budget is joined on the job
                 assert "job" in labels or metric.endswith("_budget:ratio"), f"{query.where}: {metric}"
+
+
+def test_every_rule_is_of_one_job(rules: dict[str, list[dict[str, Any]]], service: Path) -> None:
+    for rule in [*rules["chassis"], *rules["database"]]:
+        named = 'job="orders"' in rule["expr"] or rule.get("labels", {}).get("job") == "orders"
+        assert named, rule.get("alert") or rule["record"]
+    for name in ("releases", "service"):
+        assert {rule["labels"]["job"] for rule in rules[name]} == {"orders"}, name
+
+
+def test_what_is_added_up_keeps_the_namespace(rules: dict[str, list[dict[str, Any]]]) -> None:
+    kept = [
+        set(re.split(r",\s*", labels))
+        for rule in [*rules["chassis"], *rules["database"]]
+        for labels in re.findall(r"\bby \(([^)]*)\)", str(rule["expr"]))
+    ]
+    assert len(kept) > 20
+    # what is known of a release is the same everywhere
+    assert [labels for labels in kept if not {"job", "namespace"} <= labels] == [{"chassis_version"}]
+
+
+def test_critical_is_what_users_feel_and_nothing_else(alerts: Alerts) -> None:
+    assert {alert["alert"] for alert in alerts if alert["labels"]["severity"] == "critical"} == {
+        "ServiceDown",
+        "ServiceErrorBudgetBurnsFast",
+        "ServiceLatencyBudgetBurnsFast",
+        "ServiceNotReady",
+    }
+
+
+def test_budgets_burn_at_the_rates_of_the_workbook(alerts: Alerts) -> None:
+    # https://sre.google/workbook/alerting-on-slos, table 5-8
+    burning = re.compile(
+        r"ratio_rate(\w+)\{[^}]*\} / on \(job\) group_left \(\) service:\w+_budget:ratio > ([\d.]+)"
+    )
+    expected = {
+        "Fast": [("1h", "14.4"), ("5m", "14.4"), ("6h", "6"), ("30m", "6")],
+        "Slowly": [("3d", "1"), ("6h", "1")],
+    }
+    for objective in ("Error", "Latency"):
+        for speed, rates in expected.items():
+            (alert,) = (one for one in alerts if one["alert"] == f"Service{objective}BudgetBurns{speed}")
+            assert burning.findall(alert["expr"]) == rates
+            assert re.search(r"\[1h\]\) \* 3600 > 5$", alert["expr"]), "more than five in an hour"
+
+
+def test_what_is_no_traffic_of_users_does_not_count(rules: dict[str, list[dict[str, Any]]]) -> None:
+    left_out = {
+        pattern
+        for rule in rules["chassis"]
+        if rule.get("record", "").endswith(":rate5m")
+        for pattern in re.findall(r'route!~"([^"]+)"', rule["expr"])
+    }
+    (pattern,) = left_out
+    ours = [
+        "/health",
+        "/health/live",
+        "/metrics",
+        "/docs",
+        "/docs/assets/{name}",
+        "/openapi.json",
+        "unmatched",
+    ]
+    assert [route for route in ours if not re.fullmatch(pattern, route)] == []
+    assert not re.fullmatch(pattern, "/items")
+    assert not re.fullmatch(pattern, "/healthy-food")
+
+
+def test_the_default_limit_of_the_latency_is_a_bucket_of_the_metrics() -> None:
+    assert 0.5 in MetricsSettings().buckets
+    assert 0.25 in MetricsSettings().buckets, "the example of the documentation"
+
+
+def test_rules_and_targets_of_the_owner_are_read(service: Path) -> None:
+    folder = service / "deploy/prometheus"
+    config = yaml.safe_load((folder / "prometheus.yml").read_text(encoding="utf-8"))
+    assert config["rule_files"] == ["rules/*.yml"]
+    scraped = {job["job_name"]: job for job in config["scrape_configs"]}
+    assert scraped["others"]["file_sd_configs"] == [{"files": ["targets/*.yml"]}]
+    assert (folder / "targets/service.yml").is_file()
+    assert scraped["orders"]["dns_sd_configs"][0]["names"] == ["service"], "the slug is the job"
 
 
 def test_no_placeholder_is_left(service: Path) -> None:
