@@ -75,7 +75,7 @@ def test_an_open_circuit_refuses_and_says_for_how_long() -> None:
     assert caught.value.retry_after == pytest.approx(10)
     assert caught.value.headers["Retry-After"] == "10"
     assert isinstance(caught.value, Unavailable)
-    assert caught.value.code == "CIRCUIT_OPEN"
+    assert (caught.value.status, caught.value.code) == (503, "CIRCUIT_OPEN")
     assert "billing" in str(caught.value)
 
 

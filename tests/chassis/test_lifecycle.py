@@ -445,7 +445,11 @@ async def test_a_required_resource_that_is_slow_is_told_and_waited_for():
     disk = lifecycle.resource("disk", slow, patience=0.01)
     with capture_logs() as logs:
         serving = asyncio.create_task(serve())
-        await until(lambda: any(line["event"] == "resource is slow to open" for line in logs))
+        await until(
+            lambda: (
+                ("resource is slow to open", "disk") in [(line["event"], line["resource"]) for line in logs]
+            )
+        )
         assert (lifecycle.state, serving.done()) == ("starting", False)
         answered.set()
         assert await serving

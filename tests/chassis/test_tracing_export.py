@@ -380,6 +380,7 @@ def test_failures_are_told_once_a_minute_and_their_end_once() -> None:
         ("warning", 3),
         ("info", None),
     ]
+    assert logs[0]["event"] == "spans cannot be exported, requests are not affected"
     assert "secret-word" not in str(logs)
     assert "alice@example.com" not in str(logs)
     assert dropped == [("export_failed", 1)] * 4

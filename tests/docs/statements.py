@@ -14,7 +14,7 @@ __all__ = ["Statement", "statements"]
 OPENING = 60
 
 _JINJA_LINE = re.compile(
-    r"^[ \t]*\{%.*?%\}[ \t]*$\n?|\{%-? ?(?:if|elif|else|endif|for|endfor)\b.*?%\}", re.MULTILINE
+    r"^#%.*$\n?|^[ \t]*\{%.*?%\}[ \t]*$\n?|\{%-? ?(?:if|elif|else|endif|for|endfor)\b.*?%\}", re.MULTILINE
 )
 _CODE_SPAN = re.compile(r"(`+).+?\1", re.DOTALL)
 # A sentence ends where a capital, a code span, an emphasis, a bracket or a quote follows the full stop.

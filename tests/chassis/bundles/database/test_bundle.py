@@ -441,7 +441,7 @@ class TestOutage:
         assert response.status_code == 503
         assert response.json()["code"] == "DATABASE_UNAVAILABLE"
         assert "retry-after" in response.headers
-        assert metrics.value("service_db_connection_errors_total") >= 1
+        assert metrics.value("service_db_connection_errors_total", type="ConnectionRefusedError") >= 1
         await eventually(lambda: answers(client, "/health/ready", 503))
         assert (await client.get("/health/live")).status_code == 200
 
