@@ -3,6 +3,9 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,11 +15,15 @@ import pytest
 from a2wsgi import WSGIMiddleware
 from fastapi import FastAPI, HTTPException, Request
 from flask import Flask, abort, request
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis import context
 from chassis.bundle import Environment
+from chassis.health import HealthCheck
 from chassis.lifecycle import StartupError
 from chassis.metrics import MetricsSettings
 from chassis.ratelimit import RateLimitSettings
@@ -26,6 +33,7 @@ from chassis.settings import load
 from chassis.testing import capture_logs
 from chassis.testing.client import connect
 from chassis.testing.metrics_reader import MetricsReader
+from chassis.tracing import TracingSettings
 from chassis.wrapping import Wrapped, django_templates, flask_templates, wrap
 
 SETTINGS = ServiceSettings(rate_limiting=RateLimitSettings(enabled=False))
@@ -44,7 +52,7 @@ def flask_application() -> Wrapped:
     def crash() -> None:
         abort(500)
 
-    return wrap(WSGIMiddleware(app), SETTINGS, templates=flask_templates(app))
+    return wrap(WSGIMiddleware(app, workers=20), SETTINGS, templates=flask_templates(app))
 
 
 def django_application() -> Wrapped:
@@ -89,12 +97,124 @@ async def test_a_request_has_an_id_a_log_line_and_metrics(build: Callable[[], Wr
     assert (missing.status_code, crashed.status_code) == (404, 500)
     written = [event for event in logs.events if event["logger"] == "shop"]
     assert [(event["event"], event["request_id"]) for event in written] == [("looked up", ID)]
-    access = {event["path"]: event["route"] for event in logs.events if event["event"] == "request"}
+    lines = [event for event in logs.events if event["event"] == "request"]
+    assert [line["path"] for line in lines] == ["/orders/7", "/orders/none", "/crash"]
+    access = {line["path"]: line["route"] for line in lines}
     assert access["/orders/7"] == "/orders/<int:number>"
     assert access["/orders/none"] == "unmatched"
     metrics = MetricsReader(app.environment.metrics)
     labels = {"method": "GET", "route": "/orders/<int:number>", "status": "200"}
     assert metrics.value("service_requests_total", **labels) == 1
+
+
+async def test_a_request_is_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = InMemorySpanExporter()
+    monkeypatch.setattr("chassis.tracing.pipeline.exporter_factory", lambda _: lambda: exporter)
+    settings = SETTINGS.model_copy(update={"tracing": TracingSettings(enabled=True)})
+    async with connect(wrap(silent, settings)) as client:
+        await client.get("/any", headers={"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
+    assert [f"{span.context.trace_id:032x}" for span in exporter.get_finished_spans()] == ["a" * 32]
+
+
+async def test_requests_of_flask_take_a_thread_each() -> None:
+    app, together = Flask("shop"), threading.Barrier(3)
+
+    @app.get("/wait")
+    def wait() -> str:
+        together.wait(30)
+        return threading.current_thread().name
+
+    async with connect(wrap(WSGIMiddleware(app, workers=20), SETTINGS)) as client:
+        answers = await asyncio.gather(*(client.get("/wait") for _ in range(3)))
+    assert len({answer.text for answer in answers} | {threading.current_thread().name}) == 4
+
+
+# The server of the chassis configures logging before it builds the application.
+DJANGO = """
+import asyncio
+
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.urls import path
+
+from chassis.logging import LoggingSettings, configure_logging
+
+configure_logging(LoggingSettings(), service="service", environment="development")
+settings.configure(DEBUG={debug}, SECRET_KEY="x" * 50, ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__{more})
+urlpatterns = [path("orders", lambda request: None)]
+
+from chassis.service_settings import ServiceSettings
+from chassis.testing.client import connect
+from chassis.wrapping import wrap
+
+
+async def main():
+    async with connect(wrap(get_asgi_application(), ServiceSettings())) as client:
+        await client.get("/none")
+
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("debug", "more", "own"),
+    [(True, ", LOGGING_CONFIG=None", False), (True, "", True), (False, "", False)],
+)
+def test_django_writes_lines_of_its_own_in_debug_unless_its_logging_is_off(
+    debug: bool, more: str, own: bool
+) -> None:
+    program = DJANGO.format(debug=debug, more=more)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ("Not Found: /none\n" in done.stderr.splitlines(keepends=True)) is own
+
+
+@pytest.mark.parametrize(
+    ("templates", "route"), [(None, "unmatched"), (lambda scope: f"/{scope['method']}/x", "/GET/x")]
+)
+async def test_a_function_finds_the_route_of_another_framework(templates: Any, route: str) -> None:
+    app = wrap(silent, SETTINGS, templates=templates)
+    with capture_logs() as logs:
+        async with connect(app) as client:
+            await client.get("/any/7")
+    assert MetricsReader(app.environment.metrics).labels("service_requests_total", "route") == {route}
+    assert logs.one("request")["route"] == route
+
+
+async def test_routes_of_starlette_are_known() -> None:
+    app = wrap(Starlette(routes=[Route("/items/{number}", lambda _: PlainTextResponse("x"))]), SETTINGS)
+    async with connect(app) as client:
+        await client.get("/items/7")
+    assert MetricsReader(app.environment.metrics).labels("service_requests_total", "route") == {
+        "/items/{number}"
+    }
+
+
+def broken_flask() -> ASGIApp:
+    app = Flask("shop")
+
+    @app.get("/crash")
+    def crash() -> None:
+        raise RuntimeError("no database")
+
+    return WSGIMiddleware(app)
+
+
+async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+    raise RuntimeError("no database")
+
+
+@pytest.mark.parametrize(
+    ("inside", "form"), [(broken_flask(), "text/html"), (broken, "application/problem+json")]
+)
+async def test_a_crash_is_answered_by_the_framework_or_by_the_layer(inside: ASGIApp, form: str) -> None:
+    app = wrap(inside, SETTINGS)
+    async with connect(app) as client:
+        answer = await client.get("/crash")
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (500, form)
+    assert MetricsReader(app.environment.metrics).value("service_requests_total", status="500") == 1
 
 
 @every_framework
@@ -261,6 +381,8 @@ async def test_operations_move_to_a_management_port() -> None:
         assert (await client.get("/metrics")).status_code == 204
         assert (await client.get("/health/ready")).status_code == 200
         assert (await operator.get("/metrics")).status_code == 200
+        assert (await client.get("/health/detailed")).status_code == 204
+        assert (await operator.get("/health/detailed")).status_code == 200
 
 
 OPERATIONS = ("/health", "/health/live", "/health/ready", "/health/detailed", "/metrics")
@@ -389,6 +511,23 @@ async def test_bundles_open_before_the_application_and_close_after_it() -> None:
     async with connect(wrap(fastapi_application(steps), SETTINGS, bundles=[Store(steps)])):
         pass
     assert steps == ["store opened", "opened", "closed", "store closed"]
+
+
+class Watched:
+    """A bundle that brings a health check and a metric."""
+
+    name = "watched"
+    requires: tuple[str, ...] = ()
+
+    def register(self, environment: Environment) -> None:
+        environment.health.add(HealthCheck("store", lambda: None))
+        environment.metrics.counter("service_orders_total", "Orders.").inc()
+
+
+async def test_a_bundle_brings_health_checks_and_metrics() -> None:
+    async with connect(wrap(silent, SETTINGS, bundles=[Watched()])) as client:
+        assert '"store"' in (await client.get("/health/detailed")).text
+        assert "service_orders_total 1" in (await client.get("/metrics")).text
 
 
 def test_a_bundle_with_routes_is_refused() -> None:
