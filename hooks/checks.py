@@ -1,4 +1,4 @@
-"""Every check of the repository, one after the other: `make test` calls this.
+"""Every check of the repository: `make test` calls this.
 
 Each step prints one line, its output only when it fails; pytest prints its own progress. The last line counts
 the tests, as pytest recorded them; a skipped test is named and fails the run, because everything needed comes from
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -26,10 +27,11 @@ ROOM = 2 * 2**30
 MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
 BIN = Path(sys.executable).parent
 BUNDLES = ["--bundle", "database=chassis.bundles.database:DatabaseSettings"]
-PYTEST: list[Path | str] = [BIN / "pytest", "-n", "2", "-q"]
+# A process that has nothing left takes tests of another: the longest would else be alone at the end.
+PYTEST: list[Path | str] = [BIN / "pytest", "-n", "2", "--dist", "worksteal", "-q"]
 LIBRARY = ["tests/chassis", "tests/security"]
 RUNNING = ["tests/chassis/bundles", "tests/boot"]
-TEMPLATE = ["tests/render", "tests/update", "tests/hooks", "tests/bench"]
+TEMPLATE = ["tests/render", "tests/update", "tests/hooks", "tests/docs", "tests/bench"]
 """Renders and updates do not run the library here: measuring coverage of them would double their time."""
 STEPS: dict[str, list[Path | str]] = {
     "format": [BIN / "ruff", "format", "--check", "."],
@@ -58,8 +60,14 @@ def main() -> int:
     """Run every step, also after one failed, and sum up."""
     shutil.rmtree(REPORTS, ignore_errors=True)
     began = time.monotonic()
+    numbers = {name: number for number, name in enumerate(STEPS, 1)}
+    tests = [name for name in STEPS if name.startswith("tests")]
     with scratch() as folder:
-        failed = [name for number, name in enumerate(STEPS, 1) if not run(number, name, folder)]
+        # The types take one core for as long as all other checks take the second.
+        with ThreadPoolExecutor(2) as pool:
+            checked = {name: pool.submit(check, name, folder) for name in STEPS if name not in tests}
+            failed = [name for name, done in checked.items() if not tell(numbers[name], name, done.result())]
+        failed += [name for name in tests if not test(numbers[name], name, folder)]
     skipped = list(skips())
     if skipped:
         failed.append("skipped tests")
@@ -90,31 +98,45 @@ def fits(memory: Path) -> bool:
     return shutil.disk_usage(memory).free > ROOM and not os.statvfs(memory).f_flag & os.ST_NOEXEC
 
 
-def run(number: int, name: str, folder: Path) -> bool:
-    """Run one step, with its temporary files in this folder, and say how it went."""
-    shown = name.startswith("tests")
-    print(f"[{number}/{len(STEPS)}] {name} ...", end="\n" if shown else " ", flush=True)
+def check(name: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run one check; return how it ended, with its output, and how many seconds it took."""
     began = time.monotonic()
     done = subprocess.run(
         STEPS[name],
         check=False,
         cwd=ROOT,
-        # What this make was told is not meant for the makes that tests start.
-        env={
-            **{name: value for name, value in os.environ.items() if name not in MAKE},
-            "TMPDIR": str(folder),
-            # uv's cache is on a disk: it cannot link from there, and would warn.
-            "UV_LINK_MODE": "copy",
-        },
-        capture_output=not shown,
+        env=surroundings(folder),
+        capture_output=True,
         text=True,
     )
+    return done, time.monotonic() - began
+
+
+def tell(number: int, name: str, checked: tuple[subprocess.CompletedProcess[str], float]) -> bool:
+    """Say how a check went, and whether it passed."""
+    done, seconds = checked
     good = done.returncode == 0
-    if not shown:
-        print(f"{'ok' if good else 'FAILED'} in {time.monotonic() - began:.1f} s", flush=True)
-        if not good:
-            print(done.stdout + done.stderr, flush=True)
+    print(f"[{number}/{len(STEPS)}] {name} ... {'ok' if good else 'FAILED'} in {seconds:.1f} s", flush=True)
+    if not good:
+        print(done.stdout + done.stderr, flush=True)
     return good
+
+
+def test(number: int, name: str, folder: Path) -> bool:
+    """Run tests, which show their own progress, and tell whether they passed."""
+    print(f"[{number}/{len(STEPS)}] {name} ...", flush=True)
+    return subprocess.run(STEPS[name], check=False, cwd=ROOT, env=surroundings(folder)).returncode == 0
+
+
+def surroundings(folder: Path) -> dict[str, str]:
+    """Return the environment of a step, with its temporary files in this folder."""
+    return {
+        # What this make was told is not meant for the makes that tests start.
+        **{name: value for name, value in os.environ.items() if name not in MAKE},
+        "TMPDIR": str(folder),
+        # uv's cache is on a disk: it cannot link from there, and would warn.
+        "UV_LINK_MODE": "copy",
+    }
 
 
 def count() -> Iterator[str]:
