@@ -17,10 +17,12 @@ from typing import Any
 
 import pytest
 import structlog
+from fastapi import Request, Response
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chassis import context
+from chassis.app import Service, create_app
 from chassis.logging import (
     AccessLog,
     LoggingSettings,
@@ -37,10 +39,16 @@ from chassis.logging import (
     set_level,
     unconfigure_logging,
 )
-from chassis.logging.loggers import StandardHandler
+from chassis.logging.buffer import Buffer
+from chassis.logging.configuration import QUIET
+from chassis.logging.loggers import ACTIVE, StandardHandler
 from chassis.logging.pipeline import FIXED, Pipeline
 from chassis.logging.render import render_console, render_json, rich_renderer
+from chassis.logging.settings import choose
+from chassis.ratelimit import RateLimitSettings
+from chassis.service_settings import EnvironmentName, ServiceSettings
 from chassis.settings import Settings, load
+from chassis.testing import capture_logs, running
 
 SECRET = "hunter2-hunter2"
 MODULE_LOGGER = structlog.get_logger()
@@ -135,6 +143,32 @@ def test_the_fixed_fields_come_first_and_in_order(configure: Configure) -> None:
     assert logs.last["logger"] == "orders.items"
     assert logs.last["level"] == "info"
     assert (logs.last["request_id"], logs.last["trace_id"], logs.last["span_id"]) == ("r", "t", "s")
+
+
+def test_the_traceback_comes_last(logs: Lines) -> None:
+    try:
+        fail(ValueError("x"))
+    except ValueError:
+        with context.bound(user="ann"):
+            get_logger("a").exception("failed", stack_info=True, own=1)
+    assert set(list(logs.last)[-2:]) == {"exception", "stack"}
+
+
+async def test_what_a_request_binds_is_on_later_lines_of_its_tasks_and_threads(logs: Lines) -> None:
+    async def task() -> None:
+        get_logger("a").info("in a task")
+
+    token = context.enter({"request_id": "r"})
+    try:
+        get_logger("a").info("before")
+        context.bind(user="ann")
+        get_logger("a").info("after")
+        await asyncio.create_task(task())
+        await asyncio.to_thread(get_logger("a").info, "in a thread")
+    finally:
+        context.leave(token)
+    get_logger("a").info("outside")
+    assert [event.get("user") for event in logs.events] == [None, "ann", "ann", "ann", None]
 
 
 def test_the_time_is_utc_with_microseconds(logs: Lines) -> None:
@@ -477,7 +511,7 @@ def test_an_uncaught_exception_is_one_masked_line_on_stdout() -> None:
     event = json.loads(done.stdout)
     assert done.returncode == 1
     assert done.stderr == ""
-    assert event["level"] == "critical"
+    assert (event["level"], event["logger"]) == ("critical", "chassis.process")
     assert event["event"] == "uncaught exception"
     assert "RuntimeError: password=hu***r2" in event["exception"]
     assert SECRET not in done.stdout
@@ -534,6 +568,9 @@ del Broken().x if False else None
         ("Task exception was never retrieved", "error"),
         ("unhandled exception in event loop", "error"),
         ("pin: hu***r2", "warning"),
+    ]
+    assert [event["logger"] for event in events] == [
+        *("chassis.process", "chassis.process", "asyncio", "asyncio", "py.warnings")
     ]
     assert events[0]["thread"] == "worker"
     assert events[4]["category"] == "UserWarning"
@@ -694,6 +731,21 @@ def test_handlers_of_children_are_replaced_so_that_nothing_is_printed_in_clear(
     uvicorn.handlers.clear()
 
 
+def test_a_handler_that_writes_elsewhere_stays_unless_it_is_uvicorns(configure: Configure) -> None:
+    own, child = io.StringIO(), logging.getLogger("library.with.file")
+    servers, uvicorn = io.StringIO(), logging.getLogger("uvicorn.error")
+    child.addHandler(logging.StreamHandler(own))
+    uvicorn.addHandler(logging.StreamHandler(servers))
+    logs = configure()
+    child.warning("one")
+    uvicorn.warning("two")
+    unconfigure_logging()
+    child.handlers.clear()
+    uvicorn.handlers.clear()
+    assert [event["event"] for event in logs.events] == ["one", "two"]
+    assert (own.getvalue(), servers.getvalue()) == ("one\n", "")
+
+
 def test_other_handlers_of_the_root_logger_stay(
     configure: Configure, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -720,22 +772,53 @@ def test_the_form_follows_the_environment(configure: Configure, environment: str
     assert logs.text.startswith("{") == (form == "json")
 
 
+def test_the_defaults() -> None:
+    default = LoggingSettings()
+    assert (default.level, default.levels, default.format, default.caller) == ("info", "", None, None)
+    assert (default.mask_ips, default.sensitive_keys) == (False, "")
+    assert (default.flush_interval, default.buffer_lines) == (None, 10_000)
+
+
 @pytest.mark.parametrize(
-    ("fields", "variable"),
+    ("environment", "fields", "interval"),
     [
-        ({"level": "loud"}, "LOG_LEVEL"),
-        ({"format": "xml"}, "LOG_FORMAT"),
-        ({"caller": "perhaps"}, "LOG_CALLER"),
-        ({"mask_ips": "perhaps"}, "LOG_MASK_IPS"),
-        ({"levels": "a=INFO,nonsense,b=loud"}, "LOG_LEVELS"),
-        ({"flush_interval": "soon"}, "LOG_FLUSH_INTERVAL"),
-        ({"flush_interval": "nan"}, "LOG_FLUSH_INTERVAL"),
-        ({"flush_interval": -1.0}, "LOG_FLUSH_INTERVAL"),
-        ({"buffer_lines": "many"}, "LOG_BUFFER_LINES"),
+        ("production", {}, 0.2),
+        ("staging", {}, 0.2),
+        ("development", {}, 0),
+        ("development", {"format": "json"}, 0),
+        ("production", {"format": "console"}, 0),
+        ("staging", {"format": "rich"}, 0),
+        ("production", {"flush_interval": 0}, 0),
+        ("development", {"flush_interval": 1.5}, 1.5),
+    ],
+)
+def test_lines_wait_in_production_and_staging_unless_told_otherwise(
+    environment: str, fields: dict[str, Any], interval: float
+) -> None:
+    assert choose(LoggingSettings(**fields), environment).flush_interval == interval
+    unconfigure_logging()
+    configure_logging(LoggingSettings(**fields), service="s", environment=environment)
+    waits = isinstance(ACTIVE.get().sink, Buffer)
+    unconfigure_logging()
+    assert waits == (interval > 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "variable", "used"),
+    [
+        ({"level": "loud"}, "LOG_LEVEL", "info"),
+        ({"format": "xml"}, "LOG_FORMAT", "json"),
+        ({"caller": "perhaps"}, "LOG_CALLER", "false"),
+        ({"mask_ips": "perhaps"}, "LOG_MASK_IPS", "true"),
+        ({"levels": "a=INFO,nonsense,b=loud"}, "LOG_LEVELS", "the level of the loggers around"),
+        ({"flush_interval": "soon"}, "LOG_FLUSH_INTERVAL", "0.2"),
+        ({"flush_interval": "nan"}, "LOG_FLUSH_INTERVAL", "0.2"),
+        ({"flush_interval": -1.0}, "LOG_FLUSH_INTERVAL", "0.2"),
+        ({"buffer_lines": "many"}, "LOG_BUFFER_LINES", "10000"),
     ],
 )
 def test_a_broken_setting_gives_one_warning_and_a_working_logger(
-    configure: Configure, fields: dict[str, Any], variable: str
+    configure: Configure, fields: dict[str, Any], variable: str, used: str
 ) -> None:
     logs = configure(**fields)
     get_logger("a").debug("no")
@@ -743,8 +826,9 @@ def test_a_broken_setting_gives_one_warning_and_a_working_logger(
     warning, event = logs.events
     assert (warning["level"], warning["variable"]) == ("warning", variable)
     assert warning["problem"]
-    assert warning["used"]
+    assert warning["used"] == used
     assert event["event"] == "yes"
+    assert "caller" not in event
 
 
 def test_a_broken_setting_from_the_environment_does_not_stop_the_service(configure: Configure) -> None:
@@ -875,7 +959,16 @@ def test_chatty_libraries_are_quiet_unless_asked(configure: Configure) -> None:
     logging.getLogger("httpx2").info("no")
     logging.getLogger("aiosqlite").debug("no")
     logging.getLogger("httpcore.connection").debug("yes")
-    assert [event["event"] for event in logs.events] == ["yes"]
+    logging.getLogger("httpx2").warning("warned")
+    logging.getLogger("aiosqlite").info("told")
+    assert [event["event"] for event in logs.events] == ["yes", "warned", "told"]
+
+
+@pytest.mark.parametrize("name", sorted(QUIET))
+def test_each_quiet_library_can_be_heard(configure: Configure, name: str) -> None:
+    logs = configure(levels=f"{name}=debug")
+    logging.getLogger(name).debug("yes")
+    assert [event["logger"] for event in logs.events] == [name]
 
 
 # Forms
@@ -913,6 +1006,31 @@ def test_no_text_starts_a_line_or_moves_the_cursor(form: str, texts: tuple[str, 
     assert len(line.splitlines()) == 1
     if form == "json":
         assert isinstance(json.loads(line), dict)
+
+
+@pytest.mark.parametrize("form", RENDERERS)
+def test_what_could_forge_a_line_is_shown_as_an_escape(form: str) -> None:
+    sink = Lines()
+    unsafe = {"a": "\n", "b": "\x1b", "c": "\u2028", "d": "\u202e"}
+    fields = {f"key{sign}": f"value{sign}" for sign in unsafe.values()}
+    Pipeline(sink, render=RENDERERS[form]).emit("a", "info", "".join(unsafe.values()), fields)
+    line = COLOUR.sub("", sink.text)
+    for sign in unsafe.values():
+        shown = json.dumps(sign)[1:-1]
+        assert f"key{shown}" in line or f"key\\u{ord(sign):04x}" in line
+        assert f"value{shown}" in line or f"value\\u{ord(sign):04x}" in line
+    assert all(f"\\u{ord(sign):04x}" in line for sign in "\x1b\u2028\u202e")
+
+
+def test_rich_is_the_console_form_with_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chassis.logging.pipeline.timestamp", lambda _: "2026-11-20T00:00:00.000000Z")
+    sinks = {form: Lines() for form in ("console", "rich", "rich without colour")}
+    for form, sink in sinks.items():
+        fields = {"n": 1, "t": "x y", "d": {"k": [1]}}
+        Pipeline(sink, service="s", render=RENDERERS[form]).emit("a", "info", "made it", fields)
+    plain = sinks["console"].text
+    assert sinks["rich without colour"].text == COLOUR.sub("", sinks["rich"].text) == plain
+    assert sinks["rich"].text != plain
 
 
 @pytest.mark.parametrize("form", ["console", "rich", "rich without colour"])
@@ -1235,6 +1353,7 @@ def test_a_task(logs: Lines) -> None:
         1500,
         "q",
     )
+    assert event["attempt"] == 1
     log_task("mail", "failed", error=ValueError("x"))
     assert (logs.last["level"], logs.last["error"]) == ("error", "ValueError: x")
 
@@ -1255,7 +1374,7 @@ def test_a_security_event(logs: Lines, severity: str, level: str) -> None:
         "ann",
         "c",
     )
-    assert (event["reason"], event["ip"]) == ("r", "i")
+    assert (event["reason"], event["ip"], event["severity"]) == ("r", "i", severity)
 
 
 def test_a_database_operation(logs: Lines) -> None:
@@ -1273,7 +1392,7 @@ def test_a_database_operation(logs: Lines) -> None:
         2,
     )
     log_database_operation("select", error=OSError("x"))
-    assert logs.last["level"] == "error"
+    assert (logs.last["level"], logs.last["error"]) == ("error", "OSError: x")
 
 
 @pytest.mark.parametrize(
@@ -1331,3 +1450,61 @@ AccessLog().record({}, "GET", "/", "/", 200, 0.0, None, "", False)
 def test_an_access_line_without_a_client(logs: Lines) -> None:
     AccessLog().record({}, "GET", "/", "/", 200, 0.0, None, "", False)
     assert "client" not in logs.last
+
+
+# A whole service
+
+
+@pytest.fixture
+def service() -> Service:
+    service = create_app(ServiceSettings(rate_limiting=RateLimitSettings(enabled=False)))
+
+    @service.post("/length")
+    async def length(request: Request) -> int:
+        return len(await request.body())
+
+    @service.get("/{status}")
+    async def answer(status: int) -> Response:
+        return Response(status_code=status)
+
+    return service
+
+
+async def left(*_: object) -> dict[str, Any]:
+    return {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "level"),
+    [
+        ("GET", "/200", 200, "info"),
+        ("GET", "/404", 404, "warning"),
+        ("GET", "/503", 503, "error"),
+        ("GET", "/health/live", 200, "debug"),
+        ("GET", "/health/ready", 503, "warning"),
+        ("GET", "/metrics", 200, "debug"),
+        ("POST", "/length", 499, "warning"),
+    ],
+)
+async def test_a_request_whose_client_has_left_is_one_access_line(
+    service: Service, method: str, path: str, status: int, level: str
+) -> None:
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": []}
+    scope |= {"query_string": b"", "http_version": "1.1", "scheme": "http", "client": ("192.0.2.1", 1)}
+    with capture_logs(LoggingSettings(level="debug")) as logs:
+        await service(scope, left, left)
+    event = logs.one("request")
+    assert (event["status"], event["level"], event["logger"]) == (status, level, "chassis.access")
+    assert event.keys() >= {"method", "route", "path", "duration_ms", "client", "user_agent"}
+
+
+async def test_lines_are_written_at_the_end_of_the_lifespan(capsys: pytest.CaptureFixture[str]) -> None:
+    unconfigure_logging()
+    log = LoggingSettings(flush_interval=60)
+    service = create_app(ServiceSettings(environment=EnvironmentName.STAGING, logging=log))
+    async with running(service):
+        get_logger("a").info("waits")
+        assert "waits" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    unconfigure_logging()
+    assert "waits" in out

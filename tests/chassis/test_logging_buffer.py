@@ -2,12 +2,14 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -140,13 +142,15 @@ def test_whoever_logs_does_not_wait_for_the_output(make: Make) -> None:
     assert output.lines[11:] == [b"dropped 15\n"]
 
 
-def test_finished_lines_are_bounded_in_bytes_too(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chassis.logging.buffer.MOST_BYTES", 25)
+def test_finished_lines_are_bounded_to_16_mib_too(make: Make) -> None:
     buffer, output = make()
-    for _ in range(3):
-        buffer.write(b"123456789\n")
+    mebibyte = b"x" * (1024 * 1024 - 1) + b"\n"
+    for _ in range(17):
+        buffer.write(mebibyte)
     buffer.flush()
-    assert output.lines == [b"123456789\n"] * 2 + [b"dropped 1\n"]
+    assert len(output.lines) == 17
+    assert output.lines[:16] == [mebibyte] * 16
+    assert output.lines[16] == b"dropped 1\n"
 
 
 def test_lines_that_the_output_refused_are_told_when_it_takes_some_again(make: Make) -> None:
@@ -192,6 +196,30 @@ def test_flushing_gives_up_on_an_output_that_takes_nothing(
     buffer.flush()
     buffer.flush()
     assert output.lines == []
+
+
+def test_only_the_first_who_waits_for_a_dead_output_waits_two_seconds(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    class Impatient:
+        def acquire(self, timeout: float | None = None) -> bool:
+            if timeout is not None:
+                waits.append(timeout)
+            return timeout is None
+
+        def release(self) -> None:
+            """Nobody waits."""
+
+    patched = SimpleNamespace(**{**vars(threading), "Lock": Impatient})
+    monkeypatch.setattr("chassis.logging.buffer.threading", patched)
+    buffer, output = make()
+    output.open.clear()
+    buffer.put(1)
+    for _ in range(3):
+        buffer.flush()
+    assert waits == [2.0, 0.1, 0.1]
 
 
 def test_what_comes_after_the_end_is_written_at_once(make: Make) -> None:
@@ -269,13 +297,14 @@ def test_a_child_by_fork_has_a_thread_of_its_own_and_no_line_twice() -> None:
         pid = os.fork()
         if pid == 0:
             log.info('child'); request(1)
+            log.info(next(thread.name for thread in threading.enumerate() if thread.daemon))
             flush_logs()
             os._exit(0)
         os.waitpid(pid, 0)
         log.info('parent again')
         """
     )
-    assert events(done.stdout) == ["parent", "child", "request", "parent again"]
+    assert events(done.stdout) == ["parent", "child", "request", "logging", "parent again"]
 
 
 def test_a_child_of_multiprocessing_loses_no_line() -> None:
@@ -303,20 +332,60 @@ def test_lines_of_many_threads_stay_whole_and_are_all_there() -> None:
     assert len(events(done.stdout)) == 800
 
 
-def test_an_error_arrives_before_the_process_ends() -> None:
+@pytest.mark.parametrize(
+    "call",
+    [
+        "log.info('one'); flush_logs()",
+        "log.info('one'); sys.excepthook(ValueError, ValueError('x'), None)",
+        "log.info('one'); thread = threading.Thread(target=lambda: 1 / 0); thread.start(); thread.join()",
+    ],
+    ids=["flush_logs", "uncaught exception", "uncaught exception of a thread"],
+)
+def test_what_waits_until_all_is_written_leaves_nothing_to_lose(call: str) -> None:
+    done = run_python(f"{call}; os._exit(0)")
+    assert events(done.stdout)[0] == "one"
+
+
+@pytest.mark.parametrize(("loop", "written"), [("uvloop", ["one"]), ("asyncio", [])])
+def test_a_subprocess_is_a_fork_under_uvloop_alone(loop: str, written: list[str]) -> None:
+    done = run_python(
+        f"""
+        import asyncio, {loop}
+        async def main():
+            log.info('one')
+            child = await asyncio.create_subprocess_exec(sys.executable, '-c', '')
+            await child.wait()
+            os._exit(0)
+        {loop}.run(main())
+        """
+    )
+    assert events(done.stdout) == written
+
+
+@pytest.mark.parametrize("level", ["error", "critical"])
+def test_an_error_arrives_before_the_process_ends(level: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM + "log.info('one'); log.error('two'); sys.stdin.read()"],
+        [sys.executable, "-c", PROGRAM + f"log.info('one'); log.{level}('two'); sys.stdin.read()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     with process:
         assert process.stdout is not None
+        assert select.select([process.stdout], [], [], PATIENCE)[0], "it waits for the interval of 60 s"
         assert events(process.stdout.readline() + process.stdout.readline()) == ["one", "two"]
         process.kill()
 
 
-def test_sigkill_costs_no_more_than_what_came_in_the_last_interval() -> None:
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", -signal.SIGSEGV),
+        ("os._exit(5)", 5),
+    ],
+)
+def test_a_sudden_end_costs_no_more_than_what_came_in_the_last_interval(end: str, code: int) -> None:
     process = subprocess.Popen(
         [
             sys.executable,
@@ -327,15 +396,15 @@ def test_sigkill_costs_no_more_than_what_came_in_the_last_interval() -> None:
                 for number in range(300): request(number)
                 flush_logs()
                 for number in range(300, 400): request(number)
-                os.kill(os.getpid(), signal.SIGKILL)
                 """
-            ),
+            )
+            + end,
         ],
         stdout=subprocess.PIPE,
         text=True,
     )
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
+    assert process.returncode == code
     paths = [json.loads(line)["path"] for line in output.splitlines()]
     assert paths == [f"/items/{number}" for number in range(300)]
 
@@ -369,7 +438,11 @@ def test_a_pipe_that_nobody_reads_blocks_nothing_and_what_is_dropped_is_told() -
         process.stdin.close()
         found = [json.loads(line) for line in process.stdout]
         assert process.wait(PATIENCE) == 0
-    told = sum(event["count"] for event in found if event["event"] == "log lines dropped")
+    told = sum(
+        event["count"]
+        for event in found
+        if (event["event"], event["logger"]) == ("log lines dropped", "chassis.logging")
+    )
     assert dropped > 0
     assert told == dropped
     assert len([event for event in found if event["event"] in {"request", "error"}]) == 5050 - dropped

@@ -535,6 +535,37 @@ def test_a_stop_during_the_start_closes_what_was_opened(start):
     assert not process.events("serving")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_loses_no_line_that_waits_to_be_written(start, number):
+    process = start(DRAIN_DELAY=0, ENVIRONMENT="staging", LOG_FLUSH_INTERVAL=60)
+    assert get(_listening_port(process), "/").status == 200
+    assert not process.events("opening")
+    process.signal(number)
+    assert process.exit_code() == 0
+    steps = ("opening", "refusing connections", "closing", "stopped")
+    assert process.order(*steps) == [*steps]
+
+
+def test_uvicorns_own_command_loses_what_it_says_after_the_lifespan(start, tmp_path):
+    (tmp_path / "orders.py").write_text(
+        "from chassis.app import create_app\n"
+        "from chassis.service_settings import ServiceSettings\n"
+        "from chassis.settings import load\n"
+        "def make(): return create_app(load(ServiceSettings))\n"
+    )
+    process = start(
+        *("orders:make", "--factory", "--port", "0"),
+        module="uvicorn",
+        ENVIRONMENT="staging",
+        LOG_FLUSH_INTERVAL=60,
+    )
+    assert get(_listening_port(process), "/health/ready").status == 200
+    process.signal(signal.SIGTERM)
+    assert process.exit_code() == -signal.SIGTERM
+    assert process.events("Application startup complete.")
+    assert process.events()[-1]["event"] == "Waiting for application shutdown."
+
+
 def test_a_start_that_fails_ends_with_its_reason(start):
     process = start(FAIL_START=1)
     assert process.exit_code() == 1
@@ -578,7 +609,7 @@ def test_uvicorn_by_itself_closes_the_port_at_once_and_finishes_requests(start):
         await held.send("/hold")
         await asyncio.to_thread(process.wait_for, "request held")
         process.signal(signal.SIGTERM)
-        with suppress(ConnectionRefusedError):
+        with suppress(ConnectionRefusedError, ConnectionResetError):
             while True:
                 (await Connection.open(port)).close()
                 await asyncio.sleep(0.01)

@@ -26,6 +26,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from pydantic import SecretStr, ValidationError
 
 from chassis.app import Service, create_app
+from chassis.logging import unconfigure_logging
 from chassis.ratelimit import RateLimitSettings
 from chassis.service_settings import EnvironmentName, ServiceIdentity, ServiceSettings
 from chassis.settings import Settings, load
@@ -573,6 +574,26 @@ async def test_every_line_of_a_request_has_the_ids_of_its_trace(shop: Shop) -> N
     assert len(lines) == 4
     assert all(len(str(line["trace_id"])) == 32 and len(str(line["span_id"])) == 16 for line in lines)
     assert len({(line["trace_id"], line["span_id"]) for line in lines}) == 2
+
+
+async def test_an_access_line_that_waits_in_the_buffer_has_the_ids_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    unconfigure_logging()
+    app = create_app(
+        ServiceSettings(
+            environment=EnvironmentName.STAGING,
+            rate_limiting=RateLimitSettings(enabled=False),
+            tracing=TracingSettings(enabled=True, ratio=0),
+        )
+    )
+    async with connect(app, lifespan=False) as client:
+        await client.get("/items/7", headers={"traceparent": NOT_SAMPLED})
+    unconfigure_logging()
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (line["event"], line["trace_id"], len(line["span_id"])) == ("request", TRACE_ID, 16)
+    assert app.environment.tracing.provider is not None
+    app.environment.tracing.provider.shutdown()
 
 
 def test_the_identity_of_the_service_is_that_of_its_settings(shop: Shop) -> None:
