@@ -1,11 +1,16 @@
 """The fixtures, in the test run of a service."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 RunTests = Callable[[dict[str, str]], dict[str, str]]
+PAGE = Path(__file__).parents[3] / "docs/reference/testing.md"
 
 TESTS = """
 import os
+import pytest
+from httpx2 import AsyncClient
 from chassis.testing import CapturedLogs, FakeClock, MetricsReader
 
 def test_settings_come_from_code_and_config_alone(settings, environ):
@@ -21,6 +26,7 @@ def test_data_goes_to_the_test(environ, tmp_path):
     assert str(tmp_path) in environ["DATABASE_URL"]
 
 async def test_the_service_runs_behind_the_client(client, app):
+    assert isinstance(client, AsyncClient)
     assert app.environment.lifecycle.state == "ready"
     assert (await client.get("/items/7")).json() == {"item_id": 7, "name": "pear"}
 
@@ -40,6 +46,7 @@ async def test_logs_are_empty_at_first(logs: CapturedLogs, client):
     assert logs.find("request") == []
 
 def test_the_clock_is_the_tests(clock: FakeClock):
+    assert isinstance(clock, FakeClock)
     before = clock()
     clock.advance(1)
     assert clock() == before + 1
@@ -49,6 +56,21 @@ async def test_it_is_asyncio(anyio_backend):
 
 def test_the_service_is_the_projects(service):
     assert service.package == "sample_service"
+
+def test_the_parts_are_what_the_others_are_made_of(load_settings, app_factory, environ, settings):
+    assert load_settings(environ) == settings
+    assert app_factory(settings).environment.settings is settings
+
+def test_config_counts_and_env_file_does_not(settings):
+    assert settings.service.description == "From config."
+    assert settings.service.version == "0.0.0"
+
+APPLICATIONS = []
+
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_each_test_has_an_application_of_its_own(app, turn):
+    assert app not in APPLICATIONS
+    APPLICATIONS.append(app)
 """
 
 OVERRIDES = """
@@ -72,14 +94,44 @@ async def test_an_override_of_the_settings_alone_works_too(app, client):
 """
 
 
-def test_the_fixtures_give_a_service_what_they_promise(run_tests: RunTests) -> None:
-    outcomes = run_tests(
-        {
-            "test_fixtures.py": TESTS,
-            "overridden/conftest.py": OVERRIDES,
-            "overridden/test_overridden.py": OVERRIDDEN,
-        }
-    )
+CRASHING = """
+import pytest
+
+@pytest.fixture
+def app(app):
+    def crash():
+        raise RuntimeError("went wrong")
+    app.add_api_route("/crash", crash)
+    return app
+
+async def test_a_crash_is_answered_and_logged(client, logs):
+    assert (await client.get("/crash")).status_code == 500
+    assert "Traceback" in logs.one("request crashed")["exception"]
+    assert "went wrong" in logs.text
+"""
+
+DOCUMENTED = """
+def test_the_settings_are_those_of_the_example(settings):
+    assert settings.payments.api_key.get_secret_value() == "test"
+"""
+
+
+def test_the_fixtures_give_a_service_what_they_promise(run_tests: RunTests, sample: Path) -> None:
+    (sample / ".env").write_text("SERVICE_VERSION=9.9.9\nSERVICE_DESCRIPTION=from-env-file\n")
+    (sample / "config/service.yaml").write_text("service: {name: sample, description: From config.}\n")
+    example, override, *_ = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    tests = {
+        "test_fixtures.py": TESTS,
+        "overridden/test_overridden.py": OVERRIDDEN,
+        "crashing/test_crashing.py": CRASHING,
+        "documented/test_example.py": example,
+        "documented/test_documented.py": DOCUMENTED,
+    }
+    conftests = {
+        "overridden/conftest.py": OVERRIDES,
+        "documented/conftest.py": f"import pytest\n{override}",
+    }
+    outcomes = run_tests(tests | conftests)
     assert outcomes == dict.fromkeys(outcomes, "passed")
-    assert len(outcomes) == (TESTS + OVERRIDDEN).count("def test_")
+    assert len(outcomes) == "".join(tests.values()).count("def test_") + 1  # one has two turns
     assert "tests/test_fixtures.py::test_it_is_asyncio" in outcomes, "once, not once a backend"

@@ -315,7 +315,9 @@ def _with_probes(app: Service) -> Service:
 def _assert_problem(response: Response, status: HTTPStatus) -> None:
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.json()["status"] == status
+    problem = response.json()
+    assert problem["status"] == status
+    assert problem["request_id"] == response.headers["x-request-id"]
 
 
 def _secrets(model: BaseModel, path: str = "") -> Iterator[tuple[str, str]]:
