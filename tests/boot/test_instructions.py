@@ -1,6 +1,10 @@
 """What the tutorial and the rendered README tell people to do works as it is written."""
 
+import fcntl
+import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,11 +16,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
+PATH = re.compile(r"[\w.-]*\.[\w.-]*\w[/,]?|\w+/,?|Makefile|Dockerfile")
 
 
 @pytest.fixture
 def check(run: Callable[..., Any]) -> Callable[[Path], None]:
-    """Run a service's linter, formatter and tests."""
+    """Run a service's formatter, linter, type checker and tests: what `make check test` runs."""
 
     def checked(service: Path) -> None:
         for command in (("format", "--check", "."), ("check", ".")):
@@ -28,6 +33,20 @@ def check(run: Callable[..., Any]) -> Callable[[Path], None]:
                 text=True,
             )
             assert done.returncode == 0, done.stdout
+        # The library is the same everywhere: its cached types serve every render, those of tests/render too.
+        cache = ROOT / "build" / "mypy-rendered"
+        cache.mkdir(parents=True, exist_ok=True)
+        with (cache / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            typed = subprocess.run(
+                [TOOLS / "mypy", "--cache-dir", cache, "src", "tests"],
+                cwd=service,
+                env=os.environ | {"MYPYPATH": str(ROOT / "template" / "chassis" / "src")},
+                check=False,
+                capture_output=True,
+                text=True,
+            )
+        assert typed.returncode == 0, typed.stdout + typed.stderr
         tested = run(service, "-m", "pytest", "-q", "-p", "no:cacheprovider")
         assert tested.returncode == 0, tested.stdout
 
@@ -64,14 +83,85 @@ def test_the_tutorial_ends_with_a_service_that_passes(
     check(service)
     (called,) = re.findall(r"^    curl localhost:8000(/hello/\S+)$", text, re.MULTILINE)
     running = start(service, sys.executable, "-m", "greetings")
-    assert running.client.get(called).json() == {"greeting": "Hello, Ada!"}
+    answer = running.client.get(called)
+    assert answer.json() == {"greeting": "Hello, Ada!"}
+    # The route has all this without a line of its own.
+    assert {"ratelimit", "x-content-type-options", "x-request-id"} <= answer.headers.keys()
+    counted = 'service_requests_total{method="GET",route="/hello/{name}",status="200"} 1'
+    assert counted in running.client.get("/metrics").text.splitlines()
+    running.wait_until(
+        lambda: any(event.get("route") == "/hello/{name}" for event in running.events()), "it is logged"
+    )
+    assert running.client.get("/items").status_code == 404
 
 
+def test_the_requests_of_the_tutorial_are_answered_as_it_says(
+    template: Path, tmp_path: Path, start: Callable[..., Any]
+) -> None:
+    text = (ROOT / "docs" / "tutorial" / "first-service.md").read_text(encoding="utf-8")
+    service = tmp_path / "greetings"
+    copier.run_copy(str(template), service, data={"service_name": "Greetings"}, defaults=True, quiet=True)
+    running = start(service, sys.executable, "-m", "greetings", LOG_FORMAT="console", LOG_COLOR="false")
+    create, ask = re.findall(r"^    (curl -i .*)$", text, re.MULTILINE)
+    created = curl(create.replace("localhost:8000", running.url))
+    assert created.startswith("HTTP/1.1 201")
+    (request_id,) = re.findall(r"^x-request-id: (\w+)\r?$", created, re.MULTILINE)
+    running.wait_until(lambda: request_id in running.output(), "the request is logged")
+    (line,) = [line for line in running.output().splitlines() if request_id in line]
+    assert {"route=/items", "status=201"} <= set(line.split())
+    assert re.search(r"\bduration_ms=\d", line)
+    lost = curl(ask.replace("localhost:8000", running.url))
+    assert lost.startswith("HTTP/1.1 404")
+    assert json.loads(lost.splitlines()[-1])["code"] == "ITEM_NOT_FOUND"
+    description = running.client.get("/openapi.json").json()["info"]["description"]
+    assert description == "Greetings, a service on the Chassis standard."
+    assert 'service="greetings"' in running.client.get("/metrics").text
+
+
+def curl(command: str) -> str:
+    """Run a command of the page; gives the answer with its headers."""
+    return subprocess.run(
+        [*shlex.split(command), "--silent"], check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_a_service_listens_where_the_documents_say(in_memory: Path, run: Callable[..., Any]) -> None:
+    shown = run(in_memory, "-c", "from chassis.cli import main; main()", "config", "show", "--json")
+    values = {each["path"]: each["value"] for each in json.loads(shown.stdout)["settings"]}
+    address = f"http://{values['server.host']}:{values['server.port']}"
+    assert address == "http://127.0.0.1:8000"
+    for document in (ROOT / "docs" / "tutorial" / "first-service.md", in_memory / "README.md"):
+        assert address in document.read_text(encoding="utf-8")
+
+
+def test_the_readme_shows_what_is_rendered(template: Path, with_database: Path, tmp_path: Path) -> None:
+    compose = tmp_path / "compose"
+    answers = {"service_name": "Orders", "deployment": "compose", "ci": "gitlab"}
+    copier.run_copy(str(template), compose, data=answers, defaults=True, quiet=True)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = text.partition("    orders/\n")[2].partition("\n\n")[0]
+    folder, named = "", []
+    for line in tree.splitlines():
+        first, *words = line.split()
+        if line.startswith(" " * 7):
+            named.append(folder + first)
+        else:
+            folder = first if first.endswith("/") else ""
+            named.append(first)
+        named += [folder + word.strip(",") for word in words if PATH.fullmatch(word)]
+    assert len(named) == 24
+    assert [
+        path for path in named if not ((with_database / path).exists() or (compose / path).exists())
+    ] == []
+
+
+@pytest.mark.parametrize("bundles", [[], ["database"]], ids=["memory", "database"])
 def test_the_example_is_deleted_as_the_readme_says(
-    template: Path, tmp_path: Path, check: Callable[[Path], None]
+    bundles: list[str], template: Path, tmp_path: Path, check: Callable[[Path], None]
 ) -> None:
     service = tmp_path / "orders"
-    copier.run_copy(str(template), service, data={"service_name": "Orders"}, defaults=True, quiet=True)
+    data = {"service_name": "Orders", "bundles": bundles}
+    copier.run_copy(str(template), service, data=data, defaults=True, quiet=True)
     readme = (service / "README.md").read_text(encoding="utf-8")
     assert "Remove `src/orders/items/` and `tests/test_items.py`" in readme
     assert "In this README remove the lines about `items`" in readme
@@ -80,6 +170,9 @@ def test_the_example_is_deleted_as_the_readme_says(
         line for line in root.read_text(encoding="utf-8").splitlines(keepends=True) if "items" not in line
     ]
     root.write_text("".join(kept), encoding="utf-8")
+    assert ("Remove the revision under `migrations/versions/`" in readme) is bool(bundles)
+    for revision in service.glob("migrations/versions/*.py"):
+        revision.unlink()
     check(service)
 
 

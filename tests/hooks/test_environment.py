@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -77,6 +77,48 @@ def test_make_tells_of_a_python_that_is_not_there(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "There is no python-that-is-not-there" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("demo", "PORT=9000"), 'PORT="9000" ONCE="" .venv/bin/python hooks/demo.py'),
+        (("demo", "ONCE=1"), 'PORT="8000" ONCE="1" .venv/bin/python hooks/demo.py'),
+        (("test",), ".venv/bin/python hooks/checks.py"),
+        (("test", "FRESH=1"), '"python3" hooks/environment.py all --fresh'),
+        (("test-ops",), ".venv/bin/python hooks/ops.py"),
+        (("test-update",), "UPDATE_HISTORIES=300 .venv/bin/pytest tests/update/test_histories.py -n 2 -q"),
+        (("bench",), ".venv/bin/python tests/bench"),
+        (
+            ("bench", "ONLY=instructions", "CHECK=1"),
+            ".venv/bin/python tests/bench --only instructions --check",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_make_runs_what_the_readme_says(arguments: tuple[str, ...], line: str) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "PYTHON"))}
+    done = subprocess.run(
+        ["make", "--dry-run", *arguments], cwd=ROOT, env=clean, check=True, capture_output=True, text=True
+    )
+    assert line in [" ".join(printed.split()) for printed in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(("arguments", "pinned"), [(["all"], True), (["all", "--fresh"], False)])
+def test_fresh_takes_the_newest_packages_instead_of_those_in_the_constraints(
+    environment: ModuleType, monkeypatch: pytest.MonkeyPatch, arguments: list[str], *, pinned: bool
+) -> None:
+    commands: list[list[str]] = []
+
+    def record(command: list[str], **_: object) -> SimpleNamespace:
+        commands.append(command)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(environment.subprocess, "run", record)
+    assert environment.install(arguments) == ""
+    assert len(commands) == 2
+    assert {str(ROOT / "constraints.txt") in command for command in commands} == {pinned}
+    assert {"--upgrade" in command for command in commands} == {not pinned}
 
 
 @pytest.mark.parametrize("port", ["taken", "many", "0", "70000"])

@@ -21,11 +21,13 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+ROOT = Path(__file__).resolve().parents[2]
 BAD_ANSWERS = [
     ("service_name", "", "empty"),
     ("service_name", "   ", "empty"),
     ("service_name", " Orders", "space"),
     ("service_name", "x" * 300, "300 characters"),
+    ("service_name", "x" * 61, "61 characters"),
     ("service_name", "Or\x00ders", "control"),
     ("service_name", "Or\nders", "control"),
     ("service_name", "Or\x1b[31mders", "control"),
@@ -39,6 +41,7 @@ BAD_ANSWERS = [
     ("service_slug", "größe", "DNS-1123"),
     ("service_slug", "", "DNS-1123"),
     ("service_slug", "x" * 300, "300 characters"),
+    ("service_slug", "x" * 41, "41 characters"),
     ("service_slug", "fastapi", "package that the service installs"),
     ("service_slug", "chassis", "package that the service installs"),
     ("package_name", "class", "keyword"),
@@ -57,12 +60,14 @@ BAD_ANSWERS = [
     ("package_name", "x" * 300, "300 characters"),
     ("description", "", "empty"),
     ("description", "x" * 300, "300 characters"),
+    ("description", "x" * 201, "201 characters"),
     ("description", "two\nlines", "control"),
     ("description", "line\u2028separator", "control"),
     ("description", "right\u202eto left", "control"),
     ("description", "tab\tbed", "control"),
     ("team", "", "empty"),
     ("team", "x" * 300, "300 characters"),
+    ("team", "x" * 61, "61 characters"),
     ("team", "A\x7f", "control"),
     ("team_email", "orders", "host"),
     ("team_email", "orders@", "host"),
@@ -76,6 +81,8 @@ BAD_ANSWERS = [
     ("port", -1, "65535"),
     ("port", 0, "65535"),
     ("port", 80, "root"),
+    ("port", 1023, "root"),
+    ("port", 65536, "65535"),
     ("port", "8000.5", "65535"),
     ("port", 9090, "management"),
     ("python_version", "3.10", "3.11"),
@@ -98,6 +105,12 @@ BAD_ANSWERS = [
     ("repository_url", "https://" + "x" * 300, "308 characters"),
 ]
 GOOD_ANSWERS = [
+    ("service_name", "x" * 60),
+    ("description", "x" * 200),
+    ("team", "x" * 60),
+    *(("python_version", version) for version in ("3.11", "3.12", "3.13", "3.14")),
+    *(("ci", ci) for ci in ("github", "gitlab", "none")),
+    *(("deployment", deployment) for deployment in ("kubernetes", "compose", "none")),
     ("service_slug", "a"),
     ("service_slug", "true"),
     ("service_slug", "x" * 40),
@@ -212,8 +225,54 @@ def test_the_command_line_refuses_without_a_traceback(answer: str, template: Pat
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    assert f"Refused: {answer.partition('=')[0]}" in done.stderr
+    before, _, reason = done.stderr.partition("Refused: ")
+    assert reason.startswith(answer.partition("=")[0])
+    assert before.strip(), "Copier's own words"
     assert not (tmp_path / "x").exists()
+
+
+def test_the_command_line_takes_every_default_and_one_answer_and_asks_for_no_trust(
+    template: Path, tmp_path: Path
+) -> None:
+    command = ["copy", "--quiet", "--defaults", "--data", "port=9000", template, tmp_path / "x"]
+    subprocess.run([sys.executable, "-m", "copier", *command], check=True, stdin=subprocess.DEVNULL)
+    recorded = yaml.safe_load((tmp_path / "x" / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert (recorded["port"], recorded["service_name"], recorded["ci"]) == (9000, "Example Service", "github")
+    assert recorded["_src_path"] == str(template)
+
+
+def test_every_question_of_the_guide_is_asked_and_no_other(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def take_the_default(questions: list[dict[str, Any]], answers: dict[str, Any]) -> dict[str, Any]:
+        asked.update(answers)
+        return {question["name"]: answers[question["name"]] for question in questions}
+
+    monkeypatch.setattr("copier._main.unsafe_prompt", take_the_default)
+    copier.run_copy(str(bare), tmp_path / "x", quiet=True)
+    guide = (ROOT / "docs" / "how-to" / "start-a-service.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", guide, re.MULTILINE)
+    assert list(asked) == [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert len(asked) == 13
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert "Thirteen questions, each with a default." in readme
+    recorded = yaml.safe_load((tmp_path / "x" / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert recorded["keep"] == recorded["handed_over"] == []
+
+
+def test_the_guide_names_the_oldest_copier() -> None:
+    oldest = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["_min_copier_version"]
+    guide = (ROOT / "docs" / "how-to" / "start-a-service.md").read_text(encoding="utf-8")
+    assert f"Copier {oldest.removesuffix('.0')} or later" in guide
+
+
+def test_the_checks_run_on_the_oldest_and_the_newest_python_that_can_be_chosen() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "checks.yml").read_text(encoding="utf-8")
+    tried = yaml.safe_load(workflow)["jobs"]["test"]["strategy"]["matrix"]["python"]
+    offered = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["python_version"]["choices"]
+    assert tried == [offered[0], offered[-1]]
 
 
 @pytest.mark.parametrize(("question", "answer"), GOOD_ANSWERS)

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 # What a line is, by its beginning; what follows a list item belongs to it when it is indented.
 KINDS = {
@@ -48,6 +49,26 @@ def test_no_block_sticks_to_another(service: Path, own_files: Callable[[Path], d
             wrong[path] = glued(file.read_text(encoding="utf-8"))
     assert {"README.md", "SECURITY.md"} <= wrong.keys()
     assert {path: lines for path, lines in wrong.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'It\'s "100 % $HOME `id`" \\ {{ x }} {% y %} #% z: [a, b] & <b> | é 🚀 ${A} $(B)',
+        *("**bold** _and_ ~~struck~~ [link](to) <a@b.cd> &amp; ![x]", "# 1", "1. first", "2) second"),
+        *("- one", "+ two", "> said", "=== ===", "--- ---", "```code```", "a | b"),
+    ],
+)
+def test_the_readme_shows_what_was_answered_as_it_was_given(text: str, render: Callable[..., Path]) -> None:
+    service = render(library=False, description=text, team=text[:60].strip(), service_name=text[:60].strip())
+    page = (service / "README.md").read_text(encoding="utf-8")
+    shown = [
+        "".join(child.content for child in token.children or ())
+        for token in MarkdownIt("commonmark").enable("table").parse(page)
+        if token.type == "inline"
+    ]
+    assert shown[:2] == [text[:60].strip(), text]
+    assert shown[2] == f"Owned by {text[:60].strip()} (platform@example.com)."
 
 
 @pytest.mark.parametrize(

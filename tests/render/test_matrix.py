@@ -320,6 +320,41 @@ def test_the_configuration_holds_the_answers(service: Path, own_files: Files) ->
     assert project["scripts"] == {recorded["service_slug"]: f"{recorded['package_name']}.__main__:main"}
 
 
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_the_image_the_objects_and_ci_have_what_was_answered(ci: str, render: Callable[..., Path]) -> None:
+    service = render(
+        library=False,
+        ci=ci,
+        service_slug="order-history",
+        python_version="3.12",
+        team="Shop",
+        port=9001,
+        image_registry="ghcr.io/acme/shop",
+        team_email="shop@example.com",
+    )
+    pipeline = service / {"github": ".github/workflows/ci.yml", "gitlab": ".gitlab/chassis.yml"}[ci]
+    texts = {
+        name: (service / name).read_text(encoding="utf-8")
+        for name in ("Dockerfile", "Makefile", "README.md", "CODEOWNERS")
+    }
+    pythons = re.findall(
+        r"python-version: \"(.*)\"|image: python:(\d+\.\d+)", pipeline.read_text(encoding="utf-8")
+    )
+    assert {version for found in pythons for version in found if version} == {"3.12"}
+    assert set(re.findall(r"FROM python:(\d+\.\d+)", texts["Dockerfile"])) == {"3.12"}
+    assert "EXPOSE 9001" in texts["Dockerfile"]
+    assert "IMAGE ?= ghcr.io/acme/shop/order-history\n" in texts["Makefile"]
+    assert "Owned by Shop (<shop@example.com>)." in texts["README.md"].splitlines()
+    assert "* shop@example.com" in texts["CODEOWNERS"].splitlines()
+    file = service / "deploy" / "kubernetes" / "base" / "deployment.yaml"
+    deployment = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert deployment["metadata"]["name"] == "order-history"
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "ghcr.io/acme/shop/order-history"
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"http": 9001, "management": 9090}
+
+
 def test_the_answers_file_holds_every_answer_and_renders_the_same_again(
     answer_set: str, service: Path, own_files: Files, answers_of: AnswersOf, render: Callable[..., Path]
 ) -> None:
@@ -347,6 +382,15 @@ def test_the_library_is_whole_and_the_same_in_every_service(
         path for path in expected if (original / path).read_bytes() != (rendered / path).read_bytes()
     ] == []
     assert [path for path in expected if re.search(r"\.pyc$|__pycache__|_cache|\.jinja$", str(path))] == []
+
+
+def test_the_library_carries_the_licence_of_the_template(template: Path, pytestconfig: pytest.Config) -> None:
+    licence = (pytestconfig.rootpath / "LICENSE").read_bytes()
+    assert licence.startswith(b"MIT License")
+    library = template / "template" / "chassis"
+    assert (library / "LICENSE").read_bytes() == licence
+    project = tomllib.loads((library / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (project["license"], project["license-files"]) == ("MIT", ["LICENSE"])
 
 
 def test_every_pair_of_answers_is_rendered(

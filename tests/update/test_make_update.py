@@ -248,7 +248,8 @@ def test_a_bundle_comes_later_and_goes_again_in_a_folder_of_a_repository(
     assert (service / "migrations/env.py").exists()
     assert "database" in (service / "pyproject.toml").read_text().split("vendored-chassis[")[1].split("]")[0]
     told = "\n".join(chosen["notes"])
-    assert "+++ src/orders/app.py" in told
+    assert {"+++ src/orders/app.py", "+++ src/orders/settings.py"} <= set(told.splitlines())
+    assert "+    database: DatabaseSettings = DatabaseSettings()" in told.splitlines()
     assert "chassis.bundles.database" in told
 
     (service / "migrations/versions/0002_mine.py").write_text('"""Mine."""\n')
