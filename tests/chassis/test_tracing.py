@@ -683,6 +683,17 @@ def test_every_variable_is_opentelemetrys_but_for_those_that_it_does_not_have() 
     }
 
 
+def test_every_variable_is_on_the_page_of_settings() -> None:
+    class Composed(Settings):
+        tracing: TracingSettings = TracingSettings()
+
+    page = Path(__file__).parents[2].joinpath("docs/reference/settings.md").read_text(encoding="utf-8")
+    missing = [
+        leaf.variable for leaf in Catalog(Composed).by_path.values() if f"| `{leaf.variable}` |" not in page
+    ]
+    assert missing == []
+
+
 def test_the_defaults() -> None:
     default = TracingSettings()
     assert not default.enabled
