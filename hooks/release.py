@@ -81,11 +81,19 @@ def make_release(repository: Path, version: str, now: datetime) -> Release:
             f'{CHANGELOG} has no text under "## Unreleased": tell the owners of services what changes'
         )
 
+    _git(repository, "var", "GIT_COMMITTER_IDENT")
     moment = now.astimezone(UTC).replace(microsecond=0)
-    _rewrite(repository / PROJECT_FILE, r'^version = ".*"$', f'version = "{version}"')
-    _rewrite(repository / RELEASE_MODULE, r'^VERSION = ".*"$', f'VERSION = "{version}"')
-    _rewrite(repository / RELEASE_MODULE, r"^RELEASED_AT = .*$", f"RELEASED_AT = {_datetime_source(moment)}")
-    _rewrite(changelog, r"^## Unreleased$", f"## {version} ({moment.date().isoformat()})")
+    texts: dict[Path, str] = {}
+    for path, pattern, line in (
+        (PROJECT_FILE, r'^version = ".*"$', f'version = "{version}"'),
+        (RELEASE_MODULE, r'^VERSION = ".*"$', f'VERSION = "{version}"'),
+        (RELEASE_MODULE, r"^RELEASED_AT = .*$", f"RELEASED_AT = {_datetime_source(moment)}"),
+        (CHANGELOG, r"^## Unreleased$", f"## {version} ({moment.date().isoformat()})"),
+    ):
+        file = repository / path
+        texts[file] = _with_line(file, texts.get(file) or file.read_text(encoding="utf-8"), pattern, line)
+    for file, text in texts.items():
+        file.write_text(text, encoding="utf-8")
     _write_record(repository, record, version, moment)
 
     _git(repository, "add", "--", PROJECT_FILE, RELEASE_MODULE, CHANGELOG, RECORD)
@@ -135,11 +143,11 @@ def _datetime_source(moment: datetime) -> str:
     return f"datetime({parts}, tzinfo=UTC)"
 
 
-def _rewrite(path: Path, pattern: str, line: str) -> None:
-    text, count = re.subn(pattern, line, path.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE)
+def _with_line(file: Path, text: str, pattern: str, line: str) -> str:
+    changed, count = re.subn(pattern, line, text, count=1, flags=re.MULTILINE)
     if count != 1:
-        raise Refused(f"{path.name} has no line that matches {pattern}: restore it")
-    path.write_text(text, encoding="utf-8")
+        raise Refused(f"{file.name} has no line that matches {pattern}: restore it")
+    return changed
 
 
 def _git(repository: Path, *arguments: str, missing: str | None = None) -> str:

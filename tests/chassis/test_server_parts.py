@@ -37,7 +37,7 @@ from chassis.server.sockets import (
     open_sockets,
 )
 from chassis.server.supervisor import Supervisor, _exit_text
-from chassis.server.worker import Worker
+from chassis.server.worker import THREADS_SECONDS, Worker
 from chassis.service_settings import ServerSettings, ServiceSettings
 from chassis.settings import Mistake, SettingsError, load
 
@@ -546,12 +546,12 @@ def test_the_address_of_a_listener_is_a_url():
 # -- children
 
 
-def test_workers_have_a_second_more_than_the_longest_stop(monkeypatch):
+def test_workers_have_a_second_more_than_the_longest_stop_and_their_threads(monkeypatch):
     monkeypatch.setattr("chassis.server.supervisor.time.monotonic", lambda: 0.0)
     settings = ServiceSettings(environment="staging")
     supervisor = Supervisor("never:imported", settings, open_sockets(LOOPBACK))
     supervisor._stop_all()
-    assert supervisor._deadline == settings.lifecycle.longest_stop("staging") + 1
+    assert supervisor._deadline == settings.lifecycle.longest_stop("staging") + THREADS_SECONDS + 1
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,19 @@ def unnoted(repository: Path) -> None:
     git(repository, "commit", "--quiet", "--all", "--message", "Note")
 
 
+def nameless(repository: Path) -> None:
+    # Without it git would make an identity of the machine's names.
+    git(repository, "config", "user.useConfigOnly", "true")
+    git(repository, "config", "--unset", "user.email")
+
+
+def without_its_line(repository: Path) -> None:
+    """The last of the files that are rewritten but one."""
+    module = repository / "template/chassis/src/chassis/release.py"
+    module.write_text(module.read_text().replace("RELEASED_AT =", "RELEASED_AT: datetime ="))
+    git(repository, "commit", "--quiet", "--all", "--message", "Annotate")
+
+
 def nothing(repository: Path) -> None:
     pass
 
@@ -182,6 +195,8 @@ def nothing(repository: Path) -> None:
         (dirty, "0.1.0", "uncommitted changes"),
         (tagged, "0.1.0", "the tag 0.1.0 exists"),
         (unnoted, "0.1.0", 'no text under "## Unreleased"'),
+        (nameless, "0.1.0", "git var failed"),
+        (without_its_line, "0.1.0", "release.py has no line that matches"),
         (nothing, "1.0", "write it as X.Y.Z"),
         (nothing, "01.0.0", "write it as X.Y.Z"),
         (nothing, "v1.0.0", "write it as X.Y.Z"),

@@ -19,7 +19,7 @@ from chassis.lifecycle import Backoff
 from chassis.server import exits
 from chassis.server.signals import Stop
 from chassis.server.sockets import Sockets
-from chassis.server.worker import Worker
+from chassis.server.worker import THREADS_SECONDS, Worker
 from chassis.service_settings import ServiceSettings
 from chassis.structured import structlog
 
@@ -28,7 +28,8 @@ __all__ = ["Supervisor"]
 log = structlog.get_logger("chassis.server")
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-_OVERDUE: Final = 1.0  # seconds granted to workers beyond the longest stop that the settings allow
+# Seconds granted to workers beyond the longest stop that the settings allow; threads may end after it.
+_OVERDUE: Final = THREADS_SECONDS + 1.0
 
 
 @dataclass(slots=True)

@@ -20,13 +20,14 @@ from chassis.service_settings import ServiceSettings
 from chassis.settings import SettingsError
 from chassis.structured import structlog
 
-__all__ = ["Worker"]
+__all__ = ["THREADS_SECONDS", "Worker"]
 
 log = structlog.get_logger("chassis.server")
 
 # Seconds that requests on the management port have to finish; they are scrapes and probes.
 _MANAGEMENT_LIMIT: Final = 1.0
-_THREADS: Final = 2.0  # seconds that threads of cut off requests have to end
+THREADS_SECONDS: Final = 2.0
+"""What threads of requests that were cut off have to end, after everything else has."""
 
 
 class Worker:
@@ -180,10 +181,10 @@ def _end_without_threads(code: int) -> None:
     """End the process although threads still run: nothing can stop one, and Python would wait for it."""
 
     def end() -> None:
-        log.warning("stopped without waiting for threads", timeout_seconds=_THREADS)
+        log.warning("stopped without waiting for threads", timeout_seconds=THREADS_SECONDS)
         flush_logs()
         os._exit(code)
 
-    timer = threading.Timer(_THREADS, end)
+    timer = threading.Timer(THREADS_SECONDS, end)
     timer.daemon = True  # it ends with the process, where no thread holds that up
     timer.start()
