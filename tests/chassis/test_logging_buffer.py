@@ -142,6 +142,17 @@ def test_whoever_logs_does_not_wait_for_the_output(make: Make) -> None:
     assert output.lines[11:] == [b"dropped 15\n"]
 
 
+def test_a_request_waits_for_no_lock(make: Make) -> None:
+    buffer, output = make()
+    buffer.put(1)
+    done = threading.Event()
+    with buffer._lock:
+        threading.Thread(target=lambda: (buffer.put(2), done.set())).start()
+        assert done.wait(PATIENCE)
+    buffer.flush()
+    assert output.lines == [b"1\n", b"2\n"]
+
+
 def test_finished_lines_are_bounded_to_16_mib_too(make: Make) -> None:
     buffer, output = make()
     mebibyte = b"x" * (1024 * 1024 - 1) + b"\n"

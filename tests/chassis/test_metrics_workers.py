@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from contextlib import closing
@@ -188,6 +189,15 @@ async def test_nothing_is_exchanged_without_a_lifespan(tmp_path: Path, lifespan:
     async with connect(create_app(settings), lifespan=lifespan) as client:
         assert (await client.get("/metrics")).status_code == 200
     assert shared.exists() is lifespan
+
+
+def test_a_request_does_not_wait_for_a_snapshot_that_is_being_written() -> None:
+    metrics = make()
+    counted = threading.Event()
+    with metrics._lock:
+        threading.Thread(target=lambda: (count(metrics), counted.set())).start()
+        assert counted.wait(DEADLINE_SECONDS)
+    assert told(metrics)[SERIES] == 1
 
 
 def test_a_disk_that_stays_full_is_told_once_and_its_end_is_noticed(

@@ -17,6 +17,7 @@ NOT_NEEDED = frozenset(
         "boto3",
         "colorama",
         "ctypes",
+        "fastapi_swagger",
         "google",
         "grpc",
         "httpcore2",

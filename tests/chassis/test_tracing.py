@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 import structlog
+from fastapi import BackgroundTasks
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import baggage, trace
@@ -594,6 +595,24 @@ async def test_an_access_line_that_waits_in_the_buffer_has_the_ids_too(
     assert (line["event"], line["trace_id"], len(line["span_id"])) == ("request", TRACE_ID, 16)
     assert app.environment.tracing.provider is not None
     app.environment.tracing.provider.shutdown()
+
+
+async def test_a_request_is_reported_before_its_background_work(shop: Shop) -> None:
+    seen: list[tuple[list[str], list[str], float]] = []
+
+    def look() -> None:
+        lines = [event["route"] for event in shop.logs.find("request")]
+        timed = MetricsReader(shop.app.environment.metrics).value(
+            "service_request_duration_seconds_count", route="/later"
+        )
+        seen.append((lines, [span.name for span in shop.spans()], timed))
+
+    @shop.app.get("/later")
+    async def later(tasks: BackgroundTasks) -> None:
+        tasks.add_task(look)
+
+    await shop.ask("GET", "/later")
+    assert seen == [(["/later"], ["GET /later"], 1)]
 
 
 def test_the_identity_of_the_service_is_that_of_its_settings(shop: Shop) -> None:

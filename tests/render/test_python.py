@@ -4,11 +4,14 @@ Answer sets whose code is the same are checked once. All use one environment, th
 vendored library of the render.
 """
 
+import ast
+import difflib
 import fcntl
 import hashlib
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,6 +116,43 @@ def test_every_answer_set_has_code_that_is_checked(
     checked = {digest(render(library=False, **variant)) for variant in variants().values()}
     distinct = {tuple(answers_of(name).get("bundles", [])): name for name in matrix_names}
     assert {digest(render(library=False, **answers_of(name))) for name in distinct.values()} <= checked
+
+
+def test_two_sources_have_directives_and_all_are_valid_python() -> None:
+    folder = ROOT / "template"
+    sources = [file for part in ("src", "tests", "migrations") for file in (folder / part).rglob("*.py*")]
+    directed = {file for file in sources if file.suffix == ".jinja"}
+    assert {file.name for file in directed} == {"app.py.jinja", "settings.py.jinja"}
+    for file in sources:
+        if file.suffix in {".py", ".jinja"}:
+            text = file.read_text(encoding="utf-8")
+            ast.parse(text)
+            assert ("#% if 'database' in bundles" in text) is (file in directed), file
+            assert not any(mark in text for mark in ("{{", "{%", "{#")), file
+
+
+def test_a_bundle_is_switched_on_by_its_extra_its_entry_and_its_group(render: Callable[..., Path]) -> None:
+    without, with_it = render(library=False), render(library=False, bundles=["database"])
+
+    def added(name: str) -> list[str]:
+        before, after = [(service / name).read_text().splitlines() for service in (without, with_it)]
+        return [line[2:].strip() for line in difflib.ndiff(before, after) if line.startswith("+ ")]
+
+    package = "src/example_service"
+    assert added("pyproject.toml") == ['"vendored-chassis[database,tracing]",']
+    assert added(f"{package}/app.py") == [
+        "from chassis.bundles.database import Database",
+        "bundles=[Database(settings.database)],",
+    ]
+    assert added(f"{package}/settings.py") == [
+        "from chassis.bundles.database import DatabaseSettings",
+        "database: DatabaseSettings = DatabaseSettings()",
+    ]
+
+
+def test_the_library_is_an_editable_path_dependency(render: Callable[..., Path]) -> None:
+    project = tomllib.loads((render(library=False) / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["uv"]["sources"] == {"vendored-chassis": {"path": "chassis", "editable": True}}
 
 
 def digest(service: Path) -> str:

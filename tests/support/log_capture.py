@@ -35,4 +35,6 @@ def capture_logs() -> Iterator[list[EventDict]]:
         chassis.setLevel(level)
         for chain, processors in zip(chains, before, strict=True):
             chain[:] = processors
-        structlog.configure(processors=configured)
+        # Unless the block has configured logging: its loggers need the processors that belong to them.
+        if structlog.get_config()["processors"] is configured:
+            structlog.configure(processors=configured)

@@ -80,6 +80,45 @@ async def outcome(
     return Outcome(sent, hide_addresses(raised), seen)
 
 
+STACKS = {"fastapi_inner_astack", "fastapi_function_astack"}
+
+
+@pytest.mark.parametrize(
+    ("path", "can_use_them"),
+    [("/plain", False), ("/deps/nested/1", False), ("/deps/yielded", True), ("/deps/request/1", True)],
+)
+async def test_exit_stacks_are_left_out_where_nothing_can_use_them(
+    served: Any, path: str, can_use_them: bool
+) -> None:
+    app, stacks = served
+    seen: list[set[str]] = []
+    for stack in stacks:
+        scope: Scope = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "query_string": b"",
+            "app": app,
+            "headers": [],
+            "scheme": "http",
+            "server": ("service.test", 80),
+        }
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            pass
+
+        await stack(scope, receive, send)
+        seen.append(STACKS & scope.keys())
+    assert seen == [STACKS, STACKS if can_use_them else set()]
+
+
+def test_there_are_more_than_300_requests() -> None:
+    assert len(ASKED) > 300
+
+
 def hide_addresses(text: str) -> str:
     return re.sub(r"0x[0-9a-f]+", "0x", text)
 

@@ -1,22 +1,26 @@
 """What is compiled, and what is left to the framework."""
 
 import contextlib
+import importlib
 import subprocess
 import sys
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 from unittest.mock import patch
 
 import fastapi
 import pydantic
 import pytest
 import starlette
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Form, UploadFile
 from fastapi import routing as fastapi_routing
+from fastapi.exceptions import RequestValidationError
+from fastapi.sse import EventSourceResponse
 from log_capture import capture_logs
 from routed import everything
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from chassis.dispatch import compiled
 from chassis.dispatch.framework import handler_of
@@ -72,8 +76,11 @@ def test_what_the_table_does_not_know_is_not_in_it(app: FastAPI, path: str) -> N
 @pytest.mark.parametrize("package", [fastapi, starlette, pydantic])
 def test_a_version_that_was_not_read_routes_by_itself(package: Any) -> None:
     app = FastAPI()
-    with patch.object(package, "__version__", "999.0.0"):
+    with patch.object(package, "__version__", "999.0.0"), capture_logs() as logs:
         assert compiled(app) == app.router.middleware_stack
+    assert [(event["event"], event["reason"]) for event in logs] == [
+        ("routes are not compiled", f"{package.__name__} 999.0.0 is not known")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -166,6 +173,86 @@ def test_a_handler_is_recognised_by_its_code() -> None:
     assert handler is not None
     assert handler["status_code"] == 202
     assert handler_of(wrapped) is None
+
+
+def test_forms_files_streams_and_events_keep_their_handler() -> None:
+    app = FastAPI(openapi_url=None)
+
+    async def form(name: Annotated[str, Form()]) -> None:
+        pass
+
+    async def upload(file: UploadFile) -> None:
+        pass
+
+    async def lines() -> AsyncIterator[int]:
+        yield 1
+
+    for endpoint in (form, upload):
+        app.post(f"/{endpoint.__name__}")(endpoint)
+    app.get("/lines")(lines)
+    app.get("/events", response_class=EventSourceResponse)(lines)
+    entries = [found(app, "POST", "/form"), found(app, "POST", "/upload")]
+    entries += [found(app, "GET", "/lines"), found(app, "GET", "/events")]
+    assert all(entry.compiled is entry.app for entry in entries)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reader"),
+    [
+        ("GET /headers/1", "parameters.request_params_to_args"),
+        ("GET /model-query", "parameters.request_params_to_args"),
+        ("POST /two", "body.request_body_to_args"),
+    ],
+)
+async def test_what_is_rare_is_read_by_the_framework_s_own_functions(
+    app: FastAPI, asked: str, reader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    module = importlib.import_module(f"chassis.dispatch.{reader.partition('.')[0]}")
+    own = getattr(module, reader.partition(".")[2])
+
+    def noting(*arguments: Any, **named: Any) -> Any:
+        read.append(asked)
+        return own(*arguments, **named)
+
+    monkeypatch.setattr(module, reader.partition(".")[2], noting)
+    method, path = asked.split(" ")
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+        "app": app,
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Message) -> None:
+        pass
+
+    with contextlib.suppress(RequestValidationError):
+        await compiled(app)(scope, receive, send)
+    assert set(read) == {asked}
+
+
+async def test_what_is_replaced_after_the_application_was_built_is_not_seen() -> None:
+    app = FastAPI(openapi_url=None)
+    app.get("/a")(lambda: None)
+    entry: Any = compiled(app)
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def instrumented(**_: object) -> None:
+        raise AssertionError("the compiled route does not call it")
+
+    scope = {"type": "http", "method": "GET", "path": "/a", "query_string": b"", "headers": []}
+    with patch.object(fastapi_routing, "run_endpoint_function", instrumented):
+        await entry(scope, None, send)
+    assert sent[0]["status"] == 200
 
 
 async def test_a_websocket_and_a_lifespan_are_the_framework_s() -> None:

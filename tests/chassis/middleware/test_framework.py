@@ -1,11 +1,13 @@
 """Where the layer takes the place of the framework's own, and where it does not."""
 
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import fastapi
 import pytest
 import starlette
-from fastapi import HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request
 from log_capture import capture_logs
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -15,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.app import Service, create_app
 from chassis.dispatch.dispatcher import Dispatcher
-from chassis.middleware import Inside, RequestLayer
+from chassis.middleware import Inside, RequestLayer, framework
 from chassis.ratelimit import RateLimitSettings
 from chassis.service_settings import ServiceSettings
 
@@ -153,6 +155,73 @@ def test_an_exception_of_middleware_is_a_problem() -> None:
     app.add_middleware(Refusing)
     response = TestClient(app, raise_server_exceptions=False).get("/items/7")
     assert (response.status_code, response.json()["detail"]) == (403, "not here")
+
+
+def test_the_framework_has_five_layers_around_its_router() -> None:
+    app = FastAPI()
+    found = []
+    stack: Any = app.build_middleware_stack()
+    while stack is not app.router:
+        found.append(type(stack).__name__)
+        stack = stack.app
+    assert len(found) == 5
+    assert tuple(found) == framework.KNOWN_LAYERS
+
+
+def test_a_layer_of_an_instrumentation_is_passed(
+    monkeypatch: pytest.MonkeyPatch, logs: list[dict[str, object]]
+) -> None:
+    usual = FastAPI.build_middleware_stack
+    paths: list[str] = []
+
+    class Instrumentation:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            paths.append(scope["path"])
+            await self.app(scope, receive, send)
+
+    monkeypatch.setattr(FastAPI, "build_middleware_stack", lambda app: Instrumentation(usual(app)))
+    assert TestClient(service()).get("/items/7").text == "7"
+    assert paths == ["/items/7"]
+    assert reasons(logs) == ["the application adds Instrumentation"]
+
+
+def test_a_request_does_not_take_the_framework_s_own_entrance(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = service()
+    client = TestClient(app)
+    assert client.get("/items/7").text == "7"  # the first one builds the layers
+    monkeypatch.setattr(FastAPI, "__call__", None)
+    assert client.get("/items/8").text == "8"
+
+
+def test_the_traceback_of_a_crash_shows_the_layers_above_the_request() -> None:
+    app = service()
+
+    @app.get("/crash")
+    async def crash() -> None:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken") as caught:
+        TestClient(FailingLoudly(app)).get("/crash")
+    frames = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert frames.index("_fail") < frames.index("crash")
+
+
+class FailingLoudly:
+    """The application, which raises what its layer only logs."""
+
+    def __init__(self, app: Service) -> None:
+        self.app = app
+        app.middleware_stack = app.build_middleware_stack()
+        self.crashes: list[BaseException] = []
+        app.middleware_stack.log_crash = self.crashes.append  # type: ignore[attr-defined]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+        if self.crashes:
+            raise self.crashes.pop()
 
 
 def test_a_router_can_be_stood_in_for() -> None:
