@@ -26,8 +26,15 @@ def test_a_bundle_that_is_chosen_later_brings_its_seeds_once(
     service: Path, update: Update, releases: Releases
 ) -> None:
     with_requirements(service, "aiofiles>=24", "zeep>=4", "uvloop", "wheel")
+    kubernetes = service / "deploy/kubernetes"
+    overlays = {file: file.read_bytes() for file in kubernetes.glob("overlays/*/*")}
+    assert "optional: true" in (kubernetes / "base/deployment.yaml").read_text(encoding="utf-8")
     update(service, to=releases.present, data={"bundles": ["database"]})
     assert list(unmerged(service)) == []
+    assert (kubernetes / "base/migration.yaml").exists()
+    assert "migration.yaml" in (kubernetes / "base/kustomization.yaml").read_text(encoding="utf-8")
+    assert "optional: true" not in (kubernetes / "base/deployment.yaml").read_text(encoding="utf-8")
+    assert {file: file.read_bytes() for file in kubernetes.glob("overlays/*/*")} == overlays
     assert (service / "migrations/env.py").exists()
     assert (service / "tests/test_migrations.py").exists()
     assert not (service / PACKAGE / "items/models.py").exists()

@@ -98,6 +98,72 @@ def test_what_reaches_outward_is_switched_on_and_never_for_a_merge_request(pipel
             assert job["interruptible"] is False, name
 
 
+def test_an_image_goes_out_only_after_every_gate(pipeline: dict[str, Any]) -> None:
+    found = jobs(pipeline)
+    assert pipeline["stages"][0] == "test"
+    assert {name for name, job in found.items() if job["stage"] == "test"} >= GATES
+    if "publish" not in found:
+        return
+    assert {found[name]["stage"] for name in ("build", "weaknesses")} == {"test"}
+    # without `needs` a job waits for every job of the stages before
+    assert (found["publish"]["stage"], "needs" in found["publish"]) == ("publish", False)
+    assert pipeline["stages"].index("publish") == 1
+    assert (found["contents"]["needs"], set(found["sign"]["needs"])) == (["publish"], {"publish", "contents"})
+
+
+def test_main_goes_to_staging_and_a_tag_to_production(pipeline: dict[str, Any]) -> None:
+    found = jobs(pipeline)
+    for name, where in (
+        ("staging", "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"),
+        ("production", "$CI_COMMIT_TAG =~ /^v/"),
+    ):
+        for job in (name, f"{name}-back"):
+            if job in found:
+                (rule,) = found[job]["rules"]
+                assert rule["if"].startswith(f'$DELIVERY == "on" && {where}'), job
+
+
+def test_each_job_has_a_limit_of_time(pipeline: dict[str, Any]) -> None:
+    assert pipeline["default"]["timeout"] == "15 minutes"
+
+
+def test_coverage_has_a_minimum_that_a_variable_sets(pipeline: dict[str, Any]) -> None:
+    assert pipeline["variables"]["COVERAGE_MINIMUM"] == "80"
+    assert any(line.endswith('--fail-under="$COVERAGE_MINIMUM"') for line in pipeline["test"]["script"])
+
+
+def test_the_whole_history_is_searched_for_secrets(pipeline: dict[str, Any]) -> None:
+    assert pipeline["secrets"]["variables"]["GIT_DEPTH"] == "0"
+    assert any(line.startswith("gitleaks git ") for line in pipeline["secrets"]["script"])
+
+
+def test_the_image_is_built_in_an_engine_of_its_own_and_scanned_before_and_after(
+    pipeline: dict[str, Any],
+) -> None:
+    found = jobs(pipeline)
+    engines = {name for name, job in found.items() if "-dind@" in str(job.get("services", ""))}
+    scanning = {
+        name
+        for name, job in found.items()
+        if "trivy image --config deploy/ci/trivy.yaml" in str(job["script"])
+    }
+    outward = "publish" in found
+    assert engines == ({"build", "publish"} if outward else set())
+    assert scanning == ({"weaknesses", "contents"} if outward else set())
+
+
+def test_a_rollout_gets_what_is_set_for_its_environment(
+    pipeline: dict[str, Any], answers: dict[str, Any]
+) -> None:
+    found = jobs(pipeline)
+    if "staging" not in found:
+        return
+    variables = found["staging"].get("variables", {})
+    compose = answers.get("deployment") == "compose"
+    assert variables == ({"DOCKER_HOST": "$DEPLOY_HOST"} if compose else {})
+    assert found["sign"]["id_tokens"] == {"SIGSTORE_ID_TOKEN": {"aud": "sigstore"}}
+
+
 def test_a_rollout_waits_for_its_turn_and_has_a_way_back(pipeline: dict[str, Any]) -> None:
     for name, job in jobs(pipeline).items():
         if "environment" in job:

@@ -155,6 +155,53 @@ def test_a_lock_that_does_not_agree_stops_the_change(
     assert "Failure - Main uv.lock is there and agrees with pyproject.toml" in done.stdout
 
 
+LOCKED = "uv.lock is there and agrees with pyproject.toml"
+COVERED = "Coverage, in percent at least the repository variable COVERAGE_MINIMUM"
+
+
+@pytest.mark.parametrize(
+    ("job", "file", "text", "step"),
+    [
+        ("check", "uv.lock", None, LOCKED),
+        ("check", "src/orders/late.py", "x   =  1\n", "make check"),
+        ("check", "src/orders/late.py", "import os\n", "make check"),
+        ("check", "src/orders/late.py", 'number: int = "one"\n', "make check"),
+        ("test", "tests/test_late.py", "def test_it() -> None:\n    raise AssertionError\n", "Tests"),
+        ("test", "src/orders/late.py", "value = 1\n" * 400, COVERED),
+    ],
+    ids=["no lock", "format", "rule", "type", "test", "coverage"],
+)
+def test_what_is_wrong_stops_the_change(
+    *,
+    service: Path,
+    act: Callable[..., Any],
+    tmp_path: Path,
+    job: str,
+    file: str,
+    text: str | None,
+    step: str,
+) -> None:
+    changed = Path(shutil.copytree(service, tmp_path / "changed"))
+    if text is None:
+        (changed / file).unlink()
+    else:
+        (changed / file).write_text(text, encoding="utf-8")
+    done = act(changed, "ci.yml", job, "push")
+    assert done.returncode != 0
+    assert f"Failure - Main {step}" in done.stdout, done.stdout[-3000:]
+
+
+def test_a_known_weakness_stops_the_change(
+    service: Path, act: Callable[..., Any], path: str, tmp_path: Path
+) -> None:
+    # uv as it ends when OSV knows a weakness
+    (tmp_path / "uv").write_text('#!/bin/sh\ntest "$1" != audit\n', encoding="utf-8")
+    (tmp_path / "uv").chmod(0o755)
+    done = act(service, "ci.yml", "dependencies", "push", PATH=f"{tmp_path}{os.pathsep}{path}")
+    assert done.returncode != 0
+    assert "Failure - Main Known weaknesses of what uv.lock names" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("image", "verbs"), [("", ["undo", "status"]), ("registry.example.com/orders:1", ["status"])]
 )

@@ -1,6 +1,7 @@
 """deploy/ci/login.sh, publish.sh and sign.sh, with docker and cosign played: a registry cannot be had here."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -130,3 +131,33 @@ def test_trivy_stops_at_what_its_settings_call_serious(
     settings = yaml.safe_load((service / "deploy" / "ci" / "trivy.yaml").read_text(encoding="utf-8"))
     assert settings["scan"]["scanners"] == ["vuln"]
     assert settings["vulnerability"] == {"ignore-unfixed": True}
+
+
+def test_trivy_accepts_what_the_owner_lists(
+    service: Path, tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "scanned"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text('FROM scratch\nCMD ["x"]\n', encoding="utf-8")
+
+    def scan() -> subprocess.CompletedProcess[str]:
+        # as in the pipelines, which begin in the folder of the service
+        return subprocess.run(
+            [
+                tool("trivy"),
+                *("filesystem", "--config", "deploy/ci/trivy.yaml", "--scanners", "misconfig"),
+                *("--skip-check-update", "--skip-version-check", "--quiet", "--format", "json", folder),
+            ],
+            cwd=service,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+    refused = scan()
+    assert refused.returncode == 1, refused.stderr
+    (result,) = json.loads(refused.stdout)["Results"]
+    found = [finding["ID"] for finding in result["Misconfigurations"]]
+    (service / ".trivyignore").write_text("\n".join(found) + "\n", encoding="utf-8")
+    accepted = scan()
+    assert accepted.returncode == 0, accepted.stdout + accepted.stderr

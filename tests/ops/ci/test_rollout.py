@@ -235,6 +235,35 @@ class TestCompose:
         assert login["stdin"] == "5ecret-of-the-registry"
         assert "5ecret" not in done.stdout + done.stderr + "".join(played.lines)
 
+    def test_the_key_and_the_known_hosts_are_what_docker_finds(
+        self, roll_out: Any, played: Any, tmp_path: Path
+    ) -> None:
+        programs = tmp_path / "played" / "bin"
+        (programs / "real").mkdir()
+        (programs / "docker").rename(programs / "real" / "docker")
+        # docker reaches a machine by the ssh that it finds
+        (programs / "docker").write_text(
+            '#!/bin/sh\nssh deploy@host < /dev/null\nexec "$PLAYED/bin/real/docker" "$@"\n', encoding="utf-8"
+        )
+        (programs / "ssh").write_text(
+            '#!/bin/sh\ncat "$2" "${6#*=}" > "$PLAYED/seen"\nstat -c %a "$2" >> "$PLAYED/seen"\n'
+            'echo "$1 $3 $4 $5 ${6%=*} $7" >> "$PLAYED/seen"\n',
+            encoding="utf-8",
+        )
+        (programs / "docker").chmod(0o755)
+        done = roll_out(
+            "staging",
+            f"{self.NAME}:2",
+            DEPLOY_KEY="the key",
+            DEPLOY_KNOWN_HOSTS="host ssh-ed25519 AAAA",
+            DOCKER_HOST="ssh://deploy@host",
+        )
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "played" / "seen").read_text(encoding="utf-8").splitlines() == [
+            *("the key", "host ssh-ed25519 AAAA", "600"),
+            "-i -o IdentitiesOnly=yes -o UserKnownHostsFile deploy@host",
+        ]
+
     @pytest.mark.parametrize(
         ("arguments", "password", "sentence"),
         [

@@ -47,12 +47,22 @@ def test_renovate_understands_every_configuration(
     assert "Config validated successfully against 4 file(s)" in done.stdout
 
 
-def test_renovate_leaves_alone_what_the_template_owns(service: Path) -> None:
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_renovate_leaves_alone_what_the_template_owns(
+    ci: str, render_pipelines: Callable[..., Path], answers: dict[str, Any]
+) -> None:
+    service = render_pipelines(ci=ci, **answers)
     settings = json.loads((service / "renovate.json").read_text(encoding="utf-8"))
     assert {"helpers:pinGitHubActionDigests", "docker:pinDigests"} <= set(settings["extends"])
     owned = {
         path.relative_to(service).as_posix()
-        for pattern in (".github/workflows/*.yml", "Dockerfile", "compose.yaml")
+        for pattern in (
+            ".github/workflows/*.yml",
+            ".gitlab-ci.yml",
+            ".gitlab/*.yml",
+            "Dockerfile",
+            "compose.yaml",
+        )
         for path in service.glob(pattern)
     }
     assert owned | {"chassis/**"} == set(settings["ignorePaths"])
@@ -88,6 +98,18 @@ def test_editors_wrap_where_the_formatter_does(service: Path) -> None:
     rules = tomllib.loads((service / "chassis" / "ruff.toml").read_text(encoding="utf-8"))
     text = (service / ".editorconfig").read_text(encoding="utf-8")
     assert f"[*.py]\nmax_line_length = {rules['line-length']}\n" in text
+
+
+@pytest.mark.parametrize(("value", "read"), [('["GHSA-0000-0000-0000"]', True), ("3", False)])
+def test_uv_reads_which_weaknesses_are_accepted(
+    value: str, read: bool, wheel: Callable[[str], str], tmp_path: Path
+) -> None:
+    project = f'[project]\nname = "x"\nversion = "1"\n[tool.uv.audit]\nignore = {value}\n'
+    (tmp_path / "pyproject.toml").write_text(project, encoding="utf-8")
+    command = [wheel("uv"), "lock", "--offline"]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    # of a key that it does not know, uv says nothing
+    assert ("expected a sequence" in done.stderr) is not read, done.stderr
 
 
 def test_the_team_is_asked_to_review(service: Path, answers: dict[str, Any]) -> None:

@@ -120,6 +120,111 @@ def test_a_pull_request_reaches_no_secret(workflows: dict[str, dict[Any, Any]]) 
             assert job["environment"] in {"registry", "staging", "production"}
 
 
+def test_a_pull_request_runs_the_first_five_and_no_more(workflows: dict[str, dict[str, Any]]) -> None:
+    found = workflows["ci"]["jobs"]
+    open_to_all = {name for name, job in found.items() if "if" not in job}
+    assert open_to_all == {"check", "test", "dependencies", "secrets"} | ({"image"} & found.keys())
+    for name in found.keys() - open_to_all - {"publish"}:
+        assert found[name]["needs"] == "publish", "skipped with it"
+
+
+def test_main_goes_to_staging_and_a_tag_to_production(workflows: dict[Any, dict[Any, Any]]) -> None:
+    if "publish" not in workflows["ci"]["jobs"]:
+        return
+    assert workflows["ci"][True]["push"] == {"branches": ["main"], "tags": ["v*"]}
+    refs = {name: workflows["ci"]["jobs"][name]["if"] for name in ("staging", "production")}
+    assert refs == {"staging": "github.ref_type == 'branch'", "production": "github.ref_type == 'tag'"}
+
+
+def test_the_whole_history_is_searched_for_secrets(workflows: dict[str, dict[str, Any]]) -> None:
+    checkout, gitleaks = workflows["ci"]["jobs"]["secrets"]["steps"]
+    assert checkout["with"]["fetch-depth"] == 0
+    assert "gitleaks" in gitleaks["uses"]
+    assert gitleaks["with"]["args"].split()[0] == "git"
+
+
+def test_the_image_is_scanned_by_the_settings_of_trivy_before_and_after_it_is_pushed(
+    workflows: dict[str, dict[str, Any]],
+) -> None:
+    scanning = [
+        name
+        for name, job in jobs(workflows)
+        for step in job["steps"]
+        if step.get("with", {}).get("args", "").startswith("image --config deploy/ci/trivy.yaml ")
+    ]
+    assert scanning == (["ci.image", "ci.publish"] if "publish" in workflows["ci"]["jobs"] else [])
+
+
+def test_an_image_is_signed_by_the_workflow_that_its_certificate_names(
+    workflows: dict[str, dict[str, Any]],
+) -> None:
+    # the identity is the path of the workflow: docs/how-to/deploy.md verifies it
+    signing = [name for name, job in jobs(workflows) if "deploy/ci/sign.sh" in json.dumps(job)]
+    assert signing == (["ci.publish"] if "publish" in workflows["ci"]["jobs"] else [])
+
+
+# Each variable and secret of the table in docs/how-to/deploy.md, and the environments of the jobs that read it.
+EVERYWHERE = {"registry", "staging", "production"}
+ROLLED_OUT = {"staging", "production"}
+READ: dict[str, dict[str, set[str]]] = {
+    "none": {"vars.COVERAGE_MINIMUM": {""}},
+    "kubernetes": {
+        "vars.COVERAGE_MINIMUM": {""},
+        "vars.DELIVERY": {"registry"},
+        "vars.REGISTRY_USER": {"registry"},
+        "secrets.REGISTRY_PASSWORD": {"registry"},
+        "vars.SMOKE_URL": ROLLED_OUT,
+        "secrets.KUBE_CONFIG": ROLLED_OUT,
+    },
+    "compose": {
+        "vars.COVERAGE_MINIMUM": {""},
+        "vars.DELIVERY": {"registry"},
+        "vars.REGISTRY_USER": EVERYWHERE,
+        "secrets.REGISTRY_PASSWORD": EVERYWHERE,
+        "vars.SMOKE_URL": ROLLED_OUT,
+        "vars.DEPLOY_HOST": ROLLED_OUT,
+        "secrets.DEPLOY_KEY": ROLLED_OUT,
+        "vars.DEPLOY_KNOWN_HOSTS": ROLLED_OUT,
+        "secrets.DEPLOY_ENV": ROLLED_OUT,
+    },
+}
+
+
+def test_what_is_to_be_set_is_what_the_jobs_read(
+    workflows: dict[str, dict[str, Any]], answers: dict[str, Any]
+) -> None:
+    found: dict[str, set[str]] = {}
+    for file in ("ci", "rollout"):
+        for job in workflows.get(file, {"jobs": {}})["jobs"].values():
+            environment = job.get("environment", "")
+            for name in re.findall(r"\b(?:vars|secrets)\.[A-Z_]+", json.dumps(job)):
+                # the environment of the rollout by hand is one of two
+                found.setdefault(name, set()).update(
+                    ROLLED_OUT if "inputs." in environment else {environment}
+                )
+    assert found == READ[answers.get("deployment", "kubernetes")]
+
+
+def test_the_registry_of_github_needs_no_robot(
+    workflows: dict[str, dict[str, Any]], answers: dict[str, Any]
+) -> None:
+    theirs = answers.get("image_registry", "").startswith("ghcr.io")
+    users, passwords = (
+        {
+            step["env"][name]
+            for _, job in jobs(workflows)
+            for step in job["steps"]
+            if name in step.get("env", {})
+        }
+        for name in ("REGISTRY_USER", "REGISTRY_PASSWORD")
+    )
+    if answers.get("deployment") != "none":
+        assert {"|| github.actor" in user for user in users} == {theirs}
+        assert {"|| github.token" in password for password in passwords} == {theirs}
+    pushing = [job["permissions"].get("packages") for name, job in jobs(workflows) if name == "ci.publish"]
+    assert pushing == ([] if answers.get("deployment") == "none" else ["write" if theirs else None])
+
+
 def test_an_image_goes_out_only_after_every_gate(workflows: dict[str, dict[str, Any]]) -> None:
     found = workflows["ci"]["jobs"]
     gates = {"check", "test", "dependencies", "secrets"}

@@ -60,6 +60,31 @@ def test_the_team_is_told_by_severity(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_route_is_taken_by_a_test(service: Path) -> None:
+    def routes(route: dict[str, Any], labels: dict[str, str]) -> list[dict[str, Any]]:
+        """The routes that labels take, from the outermost to the last."""
+        for inner in route.get("routes", []):
+            if all(taken(matcher, labels) for matcher in inner["matchers"]):
+                return [route, *routes(inner, labels)]
+        return [route]
+
+    def every(route: dict[str, Any]) -> list[dict[str, Any]]:
+        return [route, *(one for inner in route.get("routes", []) for one in every(inner))]
+
+    file = service / "deploy/alertmanager/alertmanager.yml"
+    outermost = yaml.safe_load(file.read_text(encoding="utf-8"))["route"]
+    last = [routes(outermost, labels)[-1] for _, labels in ROUTES]
+    assert [one["receiver"] for one in last] == [receiver for receiver, _ in ROUTES]
+    assert [one for one in every(outermost) if one not in last] == []
+
+
+def taken(matcher: str, labels: dict[str, str]) -> bool:
+    """Whether labels fulfil a matcher of equality or of an expression."""
+    name, operator, value = re.split("(=~?)", matcher, maxsplit=1)
+    expected = re.escape(value.strip('"')) if operator == "=" else value.strip('"')
+    return re.fullmatch(expected, labels.get(name, "")) is not None
+
+
 def test_a_team_with_any_name_gets_its_alerts(render: Callable[..., Path], program: Program) -> None:
     team = """'Payments' "q" \\ #1"""
     file = render(team=team) / "deploy/alertmanager/alertmanager.yml"

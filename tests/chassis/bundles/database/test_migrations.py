@@ -205,6 +205,14 @@ def test_unknown_revision_is_an_error_in_words(settings, migrations):
         Migrations(settings).upgrade("9999")
 
 
+def test_a_database_that_is_newer_than_the_files_is_refused(settings, migrations):
+    migrations(first=FIRST, second=second("pass"))
+    Migrations(settings).upgrade()
+    (settings.migrations / "versions" / "second.py").unlink()
+    with pytest.raises(MigrationError, match="0002"):
+        Migrations(settings).upgrade()
+
+
 def test_missing_directory_is_named_with_the_variable_to_set(settings):
     with pytest.raises(MigrationError, match="DATABASE_MIGRATIONS") as refusal:
         Migrations(settings).upgrade()
