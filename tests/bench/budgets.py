@@ -61,7 +61,4 @@ COPY = 1.1
 """``copier copy`` of the template against one of the same size without Jinja."""
 
 UPDATE = 1.5
-"""``copier update`` of a service against one of such a template."""
-
-MAKE_UPDATE = 2.0
-"""``make update`` without its tests against the same: it renders the old version once more, to find hand edits."""
+"""``copier update`` of a service, and ``make update`` without its tests, against one of such a template."""

@@ -64,7 +64,7 @@ def measure() -> list[Figure]:
     return [
         _figure("copier copy", copies, budgets.COPY, files),
         _figure("copier update", updates, budgets.UPDATE, files),
-        _figure("make update", updates, budgets.MAKE_UPDATE, files, subject="make"),
+        _figure("make update", updates, budgets.UPDATE, files, subject="make"),
     ]
 
 

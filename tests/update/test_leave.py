@@ -88,6 +88,20 @@ def test_what_the_service_does_not_use_can_go_and_the_rest_can_change(left: Path
     assert failed_tests(service) == []
 
 
+def test_no_link_of_the_runbooks_leads_nowhere(left: Path, tmp_path: Path) -> None:
+    service = copy_of(left, tmp_path / "service")
+    assert dead_links(service) == ["service-behind-standard.md"]
+    take_out_by_hand(service)
+    assert dead_links(service) == []
+
+
+def dead_links(service: Path) -> list[str]:
+    index = service / "docs/runbooks/README.md"
+    links = re.findall(r"\]\(([^)#:]+)\)", index.read_text(encoding="utf-8"))
+    assert links
+    return [link for link in links if not (index.parent / link).exists()]
+
+
 def take_out_by_hand(service: Path) -> None:
     """Follow the table of the guide."""
     for name in ("deploy/prometheus/rules/chassis.yml", MONITORING):
@@ -100,6 +114,9 @@ def take_out_by_hand(service: Path) -> None:
     renovate["packageRules"].pop()
     renovate["ignorePaths"].remove("chassis/**")
     (service / "renovate.json").write_text(json.dumps(renovate), encoding="utf-8")
+    index = service / "docs/runbooks/README.md"
+    lines = index.read_text(encoding="utf-8").splitlines(keepends=True)
+    index.write_text("".join(line for line in lines if "ServiceBehindStandard" not in line), encoding="utf-8")
     makefile = service / "Makefile"
     text = makefile.read_text(encoding="utf-8")
     makefile.write_text(re.sub(r"(?m)^(update|verify): .*\n(\t.*\n)+", "", text), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What is wrong with the fields of a request, told without repeating what was sent."""
+"""What is wrong with the fields of a request, for the client that sent it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, get_args
@@ -21,7 +21,7 @@ _SHORTEST_VALUE: Final = 3  # to take out a shorter one would eat the prose
 
 
 class FieldError(BaseModel):
-    """One field of a request that is wrong. It never repeats the value that was sent."""
+    """One field of a request that is wrong, told without the text or number that was sent."""
 
     model_config = ConfigDict(defer_build=True)
 
