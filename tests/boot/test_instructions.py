@@ -1,6 +1,5 @@
 """What the tutorial and the rendered README tell people to do works as it is written."""
 
-import fcntl
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from typing import Any
 
 import copier
 import pytest
+from type_cache import type_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
@@ -33,11 +33,7 @@ def check(run: Callable[..., Any]) -> Callable[[Path], None]:
                 text=True,
             )
             assert done.returncode == 0, done.stdout
-        # The library is the same everywhere: its cached types serve every render, those of tests/render too.
-        cache = ROOT / "build" / "mypy-rendered"
-        cache.mkdir(parents=True, exist_ok=True)
-        with (cache / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with type_cache() as cache:
             typed = subprocess.run(
                 [TOOLS / "mypy", "--cache-dir", cache, "src", "tests"],
                 cwd=service,

@@ -6,7 +6,6 @@ vendored library of the render.
 
 import ast
 import difflib
-import fcntl
 import hashlib
 import os
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from type_cache import type_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
@@ -69,12 +69,9 @@ def test_the_linter_finds_nothing(service: Path) -> None:
 
 
 def test_the_type_checker_finds_nothing(service: Path) -> None:
-    # The library is the same everywhere: read in one place, its cached types serve every render.
+    # The library is the same everywhere: it is read in one place.
     library = str(ROOT / "template" / "chassis" / "src")
-    cache = ROOT / "build" / "mypy-rendered"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with type_cache() as cache:
         done = run(
             service, TOOLS / "mypy", "--cache-dir", cache, "src", "tests", MYPYPATH=library, PYTHONPATH=""
         )
