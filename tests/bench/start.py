@@ -12,6 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
+
+from not_needed import not_needed
+
 import budgets
 import cachegrind
 import peers
@@ -24,39 +28,8 @@ STARTS = 5
 BASE = ("fastapi", "uvicorn")
 ADDED = ("chassis.app", "chassis.server", "chassis.settings")
 """What the process of a rendered service imports, beside its own code."""
-
-UNWANTED = frozenset(
-    {
-        "_pytest",
-        "aiosqlite",
-        "alembic",
-        "asyncpg",
-        "attr",
-        "azure",
-        "boto3",
-        "colorama",
-        "ctypes",
-        "google",
-        "grpc",
-        "httpcore2",
-        "httpx2",
-        "jinja2",
-        "multiprocessing",
-        "opentelemetry.exporter",
-        "opentelemetry.sdk",
-        "prometheus_client",
-        "psutil",
-        "pygments",
-        "pytest",
-        "requests",
-        "rich",
-        "sqlalchemy",
-        "typer",
-        "watchfiles",
-        "yaml",
-    }
-)
-"""Packages that nothing needs before it is asked for: bundles, exporters, the command, the reloader."""
+LIBRARIES = ("pydantic_settings", "chassis.structured")
+"""The two packages that every service has with it: of settings, and structlog without what it does not use."""
 
 _IMPORTS = """
 import sys, time
@@ -92,15 +65,17 @@ def main() -> int:
 
 def measure() -> list[Figure]:
     """Measure what depends on the machine: time, memory, cold start."""
-    return [import_time(), memory(), *cold_starts()]
+    return [import_time(), *memory(), *cold_starts()]
 
 
 def imports() -> list[Figure]:
     """Measure what repeats of the imports: their instructions, and the packages that came without need."""
     # First, for it leaves bytecode behind: to compile a module that was just edited is no part of a start.
     modules = _ask(_program(ADDED))["modules"]
-    added, base = (cachegrind.count(["-c", _program(names)], _environment()) for names in (ADDED, ()))
-    found = unwanted(modules)
+    added, libraries, base = (
+        cachegrind.count(["-c", _program(names)], _environment()) for names in (ADDED, LIBRARIES, ())
+    )
+    found = not_needed(modules)
     return [
         Figure(
             measure="imports, million instructions",
@@ -110,6 +85,13 @@ def imports() -> list[Figure]:
             budget=budgets.IMPORT_MEGAINSTRUCTIONS,
             gates=True,
             absolute=f"{len(modules)} modules over {' and '.join(BASE)}",
+        ),
+        Figure(
+            measure="imports, million instructions",
+            subject="libraries",
+            value=(libraries - base) / 1e6,
+            unit="M",
+            absolute="of these: pydantic-settings and structlog",
         ),
         Figure(
             measure="imports, not needed",
@@ -137,22 +119,27 @@ def import_time() -> Figure:
     )
 
 
-def memory() -> Figure:
-    """Measure what the chassis adds to the resident memory of FastAPI."""
-    rounds = [
-        {name: _ask(_MEMORY.format(subject=name)) for name in ("bare", "chassis")} for _ in range(STARTS)
+def memory() -> list[Figure]:
+    """Measure what the chassis adds to the resident memory of FastAPI, and the libraries alone."""
+    programs = {name: _MEMORY.format(subject=name) for name in ("bare", "chassis")}
+    programs["libraries"] = "".join(f"import {name}\n" for name in LIBRARIES) + programs["bare"]
+    rounds = [{name: _ask(program) for name, program in programs.items()} for _ in range(STARTS)]
+    return [
+        Figure(
+            measure="memory over bare",
+            subject=name,
+            value=(found := spread([one[name] - one["bare"] for one in rounds])).middle,
+            unit="MiB",
+            low=found.low,
+            high=found.high,
+            budget=budget,
+            absolute=absolute,
+        )
+        for name, budget, absolute in (
+            ("chassis", budgets.MEMORY_MIB, f"bare {spread([one['bare'] for one in rounds]).middle:.1f} MiB"),
+            ("libraries", None, "of these: pydantic-settings and structlog"),
+        )
     ]
-    found = spread([one["chassis"] - one["bare"] for one in rounds])
-    return Figure(
-        measure="memory over bare",
-        subject="chassis",
-        value=found.middle,
-        unit="MiB",
-        low=found.low,
-        high=found.high,
-        budget=budgets.MEMORY_MIB,
-        absolute=f"bare {spread([one['bare'] for one in rounds]).middle:.1f} MiB",
-    )
 
 
 def cold_starts() -> list[Figure]:
@@ -173,13 +160,6 @@ def cold_starts() -> list[Figure]:
         )
         for subject in ("bare", "chassis")
     ]
-
-
-def unwanted(modules: Sequence[str]) -> list[str]:
-    """Return the packages among these modules that nothing needs."""
-    return sorted(
-        name for name in UNWANTED if any(one == name or one.startswith(f"{name}.") for one in modules)
-    )
 
 
 def _start(subject: str, service: Path) -> float:

@@ -118,11 +118,6 @@ def test_the_picture_shows_each_subject(figures: ModuleType, picture: ModuleType
     assert "a&lt;b" in drawn
 
 
-def test_every_package_that_nothing_needs_is_found(bench: Path) -> None:
-    start = importlib.import_module("start")
-    assert start.unwanted(["chassis.app", "rich.text", "richer", "opentelemetry.trace"]) == ["rich"]
-
-
 def test_every_subject_with_a_budget_exists(bench: Path) -> None:
     budgets, subjects = importlib.import_module("budgets"), importlib.import_module("subjects")
     for table in (budgets.INSTRUCTIONS, budgets.IN_PROCESS, budgets.HANDLER_1_MS, budgets.SERVER_CPU):
