@@ -14,6 +14,7 @@ __all__ = [
     "ChildError",
     "LateError",
     "OwnError",
+    "PanicError",
     "ReadError",
     "SlowError",
     "TrapError",
@@ -30,6 +31,10 @@ class OwnError(Exception):
 
 class ChildError(OwnError):
     """Is answered by its parent's."""
+
+
+class PanicError(BaseException):
+    """Is what a library written in Rust raises when it panics."""
 
 
 class SlowError(Exception):

@@ -58,6 +58,7 @@ DEPENDENCIES = (
     *("resource", "thread", "fails-at-exit", "refuses-at-exit", "translates", "swallows"),
     *("tenant", "refuses"),
 )
+RAISED_BESIDES = {"exit": "SystemExit: 3", "cancelled": "CancelledError: ", "panic": "PanicError: in Rust"}
 TABLE = [
     *(Ask("/items/7", method) for method in ("GET", "HEAD", "OPTIONS", "DELETE", "TRACE", "BREW")),
     *(Ask("/starlette", method) for method in ("GET", "HEAD", "OPTIONS", "POST")),
@@ -69,7 +70,7 @@ TABLE = [
     ),
     *(Ask(path) for path in ("/v1/outer/inner/7", "/v1/outer/inner", "/v1/outer/inner/7/")),
     *(Ask(f"/below/{path}") for path in ("items/7", "items/x", "value", "own", "nothing", "")),
-    *(Ask(f"/{path}/x") for path in ("silent", "broken", "refusing", "own-error", "reading")),
+    *(Ask(f"/{path}/x") for path in ("broken", "refusing", "own-error", "reading")),
     Ask("/seen", headers=(("host", "orders.example:8080"), ("x-long", "l" * 60_000))),
     Ask("/seen", root_path="/api"),
     Ask("/items/7", root_path="/api"),
@@ -130,11 +131,26 @@ async def test_both_forms_of_the_layer_answer_alike(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ["exit", "cancelled"])
+@pytest.mark.parametrize("name", ["exit", "cancelled", "panic"])
 async def test_what_is_no_exception_of_the_usual_kind_is_answered(form: str, name: str) -> None:
     found = await outcome(service(form), Ask(f"/raise/{name}"))
     assert (found.status, found.complete) == (500, True)
-    assert found.raised == {"exit": "SystemExit: 3", "cancelled": "CancelledError: "}[name]
+    assert found.raised == RAISED_BESIDES[name]
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_an_application_that_returns_without_an_answer_has_crashed(form: str) -> None:
+    found = await outcome(service(form), Ask("/silent/x"))
+    assert (found.status, found.complete) == (500, True)
+    assert found.raised == "RuntimeError: the application returned without an answer"
+    assert LINES[service(form)][-1][3] == 500
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_nobody_needs_an_answer_when_the_client_has_left(form: str) -> None:
+    found = await outcome(service(form), Ask("/silent/x", leaves="before"))
+    assert (found.status, found.raised) == (None, None)
+    assert LINES[service(form)][-1][3] == 499
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -162,6 +178,11 @@ SOCKETS = [
     )
 ]
 
+DENIED: list[Message] = [
+    {"type": "websocket.http.response.start", "status": 500},
+    {"type": "websocket.http.response.body", "status": None},
+]
+
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("ask", SOCKETS, ids=str)
@@ -169,8 +190,8 @@ async def test_a_socket_is_served_as_by_bare_fastapi(ask: Ask, form: str) -> Non
     expected, raised, notes = await conversation(bare("usual"), ask)
     found, logged, found_notes = await conversation(service(form), ask)
     if raised is not None and not any(message["type"] == "websocket.close" for message in expected):
-        # A server would, and so does the chassis.
-        expected.append({"type": "websocket.close", "code": 1011})
+        # A server would, and so does the chassis; before it was opened, it answers 500.
+        expected += [{"type": "websocket.close", "code": 1011}] if expected else DENIED
     assert (told(found), logged, found_notes) == (told(expected), raised, notes)
 
 

@@ -193,6 +193,20 @@ async def test_the_application_s_own_headers_win_and_the_server_stays_unnamed(ro
     assert "server" not in response.headers
 
 
+async def test_an_origin_that_the_application_allows_itself_is_the_only_one(router: APIRouter) -> None:
+    @router.get("/open")
+    async def opened() -> PlainTextResponse:
+        return PlainTextResponse("x", headers={"Access-Control-Allow-Origin": "*"})
+
+    security = SecuritySettings(cors_origins=["https://app.example"], cors_credentials=True)
+    settings = SETTINGS.model_copy(update={"security": security})
+    async with client_of(build(router, settings)) as client:
+        response = await client.get("/open", headers={"Origin": "https://app.example"})
+    said = [(name, value) for name, value in response.headers.multi_items() if name.startswith("access-")]
+    assert said == [("access-control-allow-origin", "*")]
+    assert response.headers["vary"] == "Origin"
+
+
 async def test_an_id_that_the_application_passes_on_does_not_stand_beside_the_request_s(
     router: APIRouter,
 ) -> None:
@@ -434,6 +448,54 @@ async def test_a_mounted_application_is_reported_under_its_mount(router: APIRout
     text = service.environment.metrics.render(None)[0].decode()
     assert 'route="/tenants/{tenant}/orders/{order_id}"' in text
     assert "acme" not in text
+
+
+async def test_what_cannot_be_hashed_is_reported_under_its_mount(router: APIRouter) -> None:
+    service = build(router)
+    service.mount("/all", router)
+    async with client_of(service) as client:
+        assert (await client.get("/all/items/1")).status_code == 200
+        await client.get("/all/nothing")
+    text = service.environment.metrics.render(None)[0].decode()
+    assert 'route="/all/items/{item_id}",status="200"' in text
+    assert 'route="/all/{path}",status="404"' in text
+
+
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/v1/plain/7", "/v1/plain/{name}"),
+        ("/v1/raw/7", "/v1/raw/{path}"),
+        ("/v1/below/7/orders/7", "/v1/below/{tenant}/orders/{order_id}"),
+        ("/v1/below/7/more/orders/7", "/v1/below/{tenant}/more/orders/{order_id}"),
+        ("/v1/below/7/nothing", "/v1/below/{tenant}/{path}"),
+    ],
+)
+async def test_an_included_router_gives_the_template_of_whatever_is_in_it(path: str, template: str) -> None:
+    async def plain(_: Request) -> Response:
+        return Response()
+
+    async def order(order_id: int) -> int:
+        return order_id
+
+    orders = APIRouter()
+    orders.add_api_route("/orders/{order_id}", order)
+    below = FastAPI()
+    below.add_api_route("/orders/{order_id}", order)
+    below.include_router(orders, prefix="/more")
+    router = APIRouter()
+    router.add_route("/plain/{name}", plain)
+    router.mount("/raw", PlainTextResponse("raw"))
+    router.mount("/below/{tenant}", below)
+    service = build(APIRouter())
+    service.include_router(router, prefix="/v1")
+    async with client_of(service) as client:
+        await client.get(path)
+    assert f'service_requests_total{{method="GET",route="{template}",' in rendered(service)
+
+
+def rendered(service: Service) -> str:
+    return service.environment.metrics.render(None)[0].decode()
 
 
 def wrapped(app: object) -> object:

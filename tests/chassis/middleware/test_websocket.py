@@ -4,7 +4,9 @@ import sys
 
 import pytest
 from fastapi import APIRouter, WebSocket
+from fastapi.responses import PlainTextResponse
 from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
 from chassis import context
@@ -12,6 +14,7 @@ from chassis.app import create_app
 from chassis.ratelimit import RateLimitSettings
 from chassis.security import SecuritySettings
 from chassis.service_settings import ServiceSettings
+from chassis.testing import capture_logs
 
 router = APIRouter()
 
@@ -42,6 +45,16 @@ async def end(socket: WebSocket) -> None:
     sys.exit(3)
 
 
+@router.websocket("/early")
+async def early(socket: WebSocket) -> None:
+    raise RuntimeError("the socket broke early")
+
+
+@router.websocket("/early-exit")
+async def early_end(socket: WebSocket) -> None:
+    sys.exit(3)
+
+
 def client(**settings: object) -> TestClient:
     settings.setdefault("rate_limiting", RateLimitSettings(enabled=False))
     return TestClient(create_app(ServiceSettings(**settings), routers=[router]))
@@ -59,6 +72,61 @@ def test_a_crash_closes_the_connection_with_1011(path: str) -> None:
     with client().websocket_connect(path) as socket, pytest.raises(WebSocketDisconnect) as closed:
         socket.receive_text()
     assert closed.value.code == 1011
+
+
+@pytest.mark.parametrize("path", ["/early", "/early-exit"])
+def test_a_crash_before_the_handshake_is_no_refusal(path: str) -> None:
+    with pytest.raises(WebSocketDenialResponse) as answer, client().websocket_connect(path):
+        pass
+    assert (answer.value.status_code, answer.value.json()["code"]) == (500, "INTERNAL_ERROR")
+    assert answer.value.headers["x-request-id"] == answer.value.json()["request_id"]
+
+
+async def test_a_server_that_can_only_close_closes() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    scope = {
+        "type": "websocket",
+        "path": "/early",
+        "headers": [],
+        "query_string": b"",
+        "scheme": "ws",
+        "client": ("127.0.0.1", 40000),
+    }
+    await client().app(scope, receive, send)
+    assert sent == [{"type": "websocket.close", "code": 1011}]
+
+
+async def test_an_application_that_fails_after_it_denied_is_not_answered_for() -> None:
+    @router.websocket("/denied-twice")
+    async def denied(socket: WebSocket) -> None:
+        await socket.send_denial_response(PlainTextResponse("no", 403))
+        raise RuntimeError("too late")
+
+    with pytest.raises(WebSocketDenialResponse) as answer, client().websocket_connect("/denied-twice"):
+        pass
+    assert (answer.value.status_code, answer.value.text) == (403, "no")
+
+
+def test_a_connection_is_logged_under_its_template() -> None:
+    included = APIRouter()
+
+    @included.websocket("/rooms/{number}")
+    async def room(socket: WebSocket, number: int) -> None:
+        await socket.accept()
+        await socket.close()
+
+    service = client().app
+    service.include_router(included, prefix="/v1")
+    with capture_logs() as lines, TestClient(service).websocket_connect("/v1/rooms/7"):
+        pass
+    assert lines.one("websocket")["route"] == "/v1/rooms/{number}"
 
 
 def test_a_client_that_closes_is_no_crash() -> None:

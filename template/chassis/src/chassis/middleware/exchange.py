@@ -20,6 +20,8 @@ __all__ = ["Exchange", "Header"]
 
 Header = tuple[bytes, bytes]
 
+_CORS: Final = b"access-control-"
+_ORIGIN: Final = b"access-control-allow-origin"
 _NEVER_ITS: Final = frozenset({b"server", b"x-request-id"})
 
 
@@ -127,14 +129,18 @@ class Exchange:
         But it never names the server, and an id that it passes on from somewhere else is not this request's.
         """
         own = headers if type(headers) is list else list(headers)
+        added = self.headers
         standard, names = self._layer.standard_headers(self.peer.scheme)
         for name, _ in own:
             if name in names:
                 own = [header for header in own if header[0] not in _NEVER_ITS]
                 set_by_it = {name for name, _ in own}
                 standard = [header for header in standard if header[0] not in set_by_it]
+                if _ORIGIN in set_by_it:
+                    # Two are none to a browser, and what only ours grants would go with the other one.
+                    added = tuple(header for header in added if not header[0].startswith(_CORS))
                 break
-        return [*own, *standard, (b"x-request-id", self.request_id.encode()), *self.headers]
+        return [*own, *standard, (b"x-request-id", self.request_id.encode()), *added]
 
 
 async def _no_body() -> Message:

@@ -19,7 +19,7 @@ from chassis.logging import AccessLog
 from chassis.metrics import UNMATCHED, Metrics
 from chassis.middleware.arrival import user_agent_of
 from chassis.middleware.body import too_large
-from chassis.middleware.ending import CRASHES, is_given_up
+from chassis.middleware.ending import PASSING, is_given_up, require_departure
 from chassis.middleware.exchange import Exchange, Header
 from chassis.middleware.framework import Inside, has_files
 from chassis.middleware.problems import CRASH, error_from, is_departure
@@ -84,7 +84,10 @@ class RequestLayer:
         self._traces = collaborators.tracing.enabled
         self._plain, self._secure = headers.headers_for("http"), headers.headers_for("https")
         self._names = frozenset(
-            {b"server", b"connection", b"x-request-id", *(name for name, _ in self._secure)}
+            {
+                *(b"server", b"connection", b"x-request-id", b"access-control-allow-origin"),
+                *(name for name, _ in self._secure),
+            }
         )
         self._drained = collaborators.lifecycle.state == "draining"
         collaborators.lifecycle.on_drain("request layer", self._note_drain)
@@ -124,7 +127,9 @@ class RequestLayer:
                     finally:
                         if has_files(files):
                             await files.aclose()
-        except CRASHES as error:
+                if not exchange.response_started:
+                    await require_departure(scope, receive)
+        except BaseException as error:  # noqa: BLE001 - the client gets an answer
             await self._recover(exchange, receive, error)
         finally:
             exchange.report()
@@ -230,10 +235,12 @@ class RequestLayer:
                 await self._inside.fail(
                     error, exchange.scope, receive, exchange.send, response_started=started
                 )
-            except CRASHES as unexpected:
+            except BaseException as unexpected:  # noqa: BLE001 - as above
                 error = unexpected
             else:
                 return
+        if isinstance(error, PASSING):
+            raise error
         if isinstance(error, ServiceError | HTTPException) or is_departure(error):
             await exchange.refuse(error_from(error))
         elif is_given_up(error):

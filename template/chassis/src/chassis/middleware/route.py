@@ -4,13 +4,18 @@ A raw path would be a new label value for each identifier and for each path that
 """
 
 from collections.abc import Iterable
+from typing import Final
 
+from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Scope
 
 from chassis.metrics import UNMATCHED
 
 __all__ = ["RouteTemplates"]
+
+
+_NONE: Final = (None, UNMATCHED)
 
 
 class RouteTemplates:
@@ -21,25 +26,31 @@ class RouteTemplates:
     """
 
     def __init__(self, routes: Iterable[BaseRoute] = ()) -> None:
-        self._by_endpoint: dict[object, str] = {}
-        self._mounts: list[Mount] = []
-        for route in routes:
-            if isinstance(route, Mount):
+        # By identity, since not all can be hashed: a Router cannot. Each is kept, so that its number stays its own.
+        self._by_endpoint: dict[int, tuple[object, str]] = {}
+        self._mounts: list[RouteContext] = []
+        for route in iter_route_contexts(list(routes)):
+            if isinstance(route.original_route, Mount):
                 self._mounts.append(route)
-                self._by_endpoint[route.app] = f"{route.path}/{{path}}"
-            elif isinstance(route, Route):
-                self._by_endpoint[route.endpoint] = route.path_format
+                self._by_endpoint[id(route.app)] = route.app, f"{route.path}/{{path}}"
+            elif isinstance(route.original_route, Route):
+                self._by_endpoint[id(route.endpoint)] = route.endpoint, str(route.path_format)
 
     def of(self, scope: Scope, root_path: str = "") -> str:
         """Return the template that matched or ``UNMATCHED``; ``root_path`` is the one on arrival."""
         # With include_router(prefix=...) the prefix is only in FastAPI's effective route context.
         included = scope.get("fastapi")
+        template: str | None = None
         if included is not None and (context := included.get("effective_route_context")) is not None:
-            template: str | None = context.path_format
-        else:
+            # Empty for what is no path operation. A mount's own is not that of what it led to.
+            own = context.starlette_route
+            template = context.path_format or (
+                None if isinstance(own, Mount) else getattr(own, "path_format", None)
+            )
+        if template is None:
             template = getattr(scope.get("route"), "path_format", None)
         if template is None:
-            return self._by_endpoint.get(scope.get("endpoint"), UNMATCHED)
+            return self._by_endpoint.get(id(scope.get("endpoint")), _NONE)[1]
         mounted = scope.get("root_path", "")
         if len(mounted) > len(root_path):
             return self._mount_template(mounted[len(root_path) :]) + template
@@ -48,5 +59,5 @@ class RouteTemplates:
     def _mount_template(self, prefix: str) -> str:
         for mount in self._mounts:
             if mount.path_regex.match(f"{prefix}/"):
-                return mount.path
+                return mount.path or ""
         return ""

@@ -9,8 +9,8 @@ from starlette.websockets import WebSocketDisconnect
 from chassis import context
 from chassis.errors import BadRequest, ServiceError, TooManyRequests
 from chassis.middleware.arrival import read_arrival, request_id_of
-from chassis.middleware.ending import CRASHES, is_given_up
-from chassis.middleware.problems import problem_response
+from chassis.middleware.ending import PASSING, is_given_up
+from chassis.middleware.problems import error_from, problem_response
 from chassis.structured import structlog
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Connection:
         self._layer = layer
         self._scope = scope
         self._send = send
+        self._answered = False
         self._closed = False
         self._arrival = read_arrival(scope)
         self._request_id = request_id_of(self._arrival.get(b"x-request-id", b""))
@@ -46,14 +47,18 @@ class Connection:
             if refusal is None:
                 await self._layer.app(self._scope, receive, self.send)
             else:
-                await self._refuse(refusal, receive)
+                await receive()
+                await self._refuse(refusal)
         except WebSocketDisconnect:
             pass  # The client has gone, or the server closes: an application need not expect that.
-        except CRASHES as crash:
-            if is_given_up(crash):
+        except BaseException as crash:
+            if isinstance(crash, PASSING) or is_given_up(crash):
                 raise
             self._layer.log_crash(crash)
-            await self._close(INTERNAL_ERROR)
+            if self._answered:
+                await self._close(INTERNAL_ERROR)
+            else:
+                await self._refuse(error_from(crash, debug=self._layer.collaborators.debug), INTERNAL_ERROR)
         finally:
             self._log.info(
                 "websocket",
@@ -73,6 +78,8 @@ class Connection:
                 names = {name for name, _ in own}
                 standard = self._layer.collaborators.security_headers.headers_for(self._peer.scheme)
                 own.extend(header for header in standard if header[0] not in names)
+                self._closed = True
+            self._answered = True
             message = {**message, "headers": own}
         elif kind == "websocket.close":
             self._closed = True
@@ -92,11 +99,12 @@ class Connection:
         collaborators.metrics.rate_limited(limits.route_of(self._scope))
         return TooManyRequests("The rate limit is used up.", retry_after=decision.retry_after)
 
-    async def _refuse(self, error: ServiceError, receive: Receive) -> None:
+    async def _refuse(self, error: ServiceError, code: int = POLICY_VIOLATION) -> None:
         """Answer the handshake with a problem where the server can, else close it: ASGI, Denial Response."""
-        await receive()
+        if self._closed:
+            return
         if "websocket.http.response" not in self._scope.get("extensions", {}):
-            await self._close(POLICY_VIOLATION)
+            await self._close(code)
             return
         self._closed = True
         response = problem_response(error, self._scope)
