@@ -74,6 +74,18 @@ def test_requests_in_progress_are_those_started_and_not_finished() -> None:
     assert values(metrics)["service_requests_in_progress"] == 1
 
 
+def test_the_labels_of_a_route_and_status_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = make()
+    looked_up = []
+    look_up = metrics.requests.route_label
+    monkeypatch.setattr(
+        metrics.requests, "route_label", lambda route: looked_up.append(route) or look_up(route)
+    )
+    for status in (200, 200, 404, 404):
+        request(metrics, status=status)
+    assert looked_up == ["/items/{id}"] * 2
+
+
 def test_methods_that_a_stranger_invents_are_one_label_value_and_take_no_memory() -> None:
     metrics = make()
     for number in range(1000):

@@ -16,6 +16,7 @@ OPENING = 60
 _JINJA_LINE = re.compile(
     r"^#%.*$\n?|^[ \t]*\{%.*?%\}[ \t]*$\n?|\{%-? ?(?:if|elif|else|endif|for|endfor)\b.*?%\}", re.MULTILINE
 )
+_NUMBERS = re.compile(r"<!-- numbers: begin -->.*?<!-- numbers: end -->", re.DOTALL)
 _CODE_SPAN = re.compile(r"(`+).+?\1", re.DOTALL)
 # A sentence ends where a capital, a code span, an emphasis, a bracket or a quote follows the full stop.
 _END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\[(*\"\x00])")
@@ -34,8 +35,11 @@ class Statement(NamedTuple):
 
 
 def statements(page: Path) -> list[Statement]:
-    """Return the statements of a page in their order, each once. Headings and head rows of tables state nothing."""
-    text = page.read_text(encoding="utf-8")
+    """Return the statements of a page in their order, each once. Headings and head rows of tables state nothing.
+
+    The numbers of a benchmark are left out: test_figures_of_pages.py compares them with the run that was kept.
+    """
+    text = _NUMBERS.sub("", page.read_text(encoding="utf-8"))
     if page.suffix == ".jinja":
         text = _JINJA_LINE.sub("", text)
     tokens = MarkdownIt("commonmark").enable("table").parse(text)

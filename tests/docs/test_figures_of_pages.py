@@ -1,0 +1,85 @@
+"""The figures that pages tell are those of the newest complete run of ``make bench`` that was kept."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PERFORMANCE = ROOT / "docs/explanation/performance.md"
+RUNS = (ROOT / "tests/bench/history.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def newest() -> list[dict[str, Any]]:
+    """The figures of the newest run that measured everything."""
+    runs = [json.loads(line)["figures"] for line in RUNS]
+    return next(run for run in reversed(runs) if any(one["measure"] == "make update" for one in run))
+
+
+def value(measure: str, subject: str) -> float:
+    (found,) = [one["value"] for one in newest() if (one["measure"], one["subject"]) == (measure, subject)]
+    return float(found)
+
+
+def text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def test_the_tables_hold_every_figure_of_the_run_and_no_other() -> None:
+    numbers = PERFORMANCE.read_text(encoding="utf-8").split("<!-- numbers:")[1]
+    rows = [line.split(" | ") for line in numbers.splitlines() if line.startswith("| ") and "---" not in line]
+    told = [
+        (row[0].removeprefix("| "), row[1].strip("`"), row[2].split()[0])
+        for row in rows
+        if row[1] != "subject"
+    ]
+    assert sorted(told) == sorted((one["measure"], one["subject"], f"{one['value']:.2f}") for one in newest())
+
+
+def test_a_figure_over_its_budget_is_told_to_be() -> None:
+    page = PERFORMANCE.read_text(encoding="utf-8")
+    over = [f"{one['budget']:g} (over)" for one in newest() if one.get("within") is False]
+    assert page.count(" (over) |") == len(over)
+    assert all(one in page for one in over)
+
+
+@pytest.mark.parametrize(
+    ("page", "says", "measure", "subject", "least", "most"),
+    [
+        ("README.md", "a third of the instructions", "instructions, hello-world", "chassis", 0.28, 0.38),
+        ("README.md", "about half of its processor time", "sockets, server CPU", "chassis", 0.45, 0.6),
+        ("README.md", "take seven times as much", "instructions, hello-world", "usual", 6.5, 7.5),
+    ],
+)
+def test_a_figure_in_words_is_near_the_measured_one(
+    *, page: str, says: str, measure: str, subject: str, least: float, most: float
+) -> None:
+    assert says in " ".join(text(page).split())
+    assert least <= value(measure, subject) <= most
+
+
+def test_what_masking_costs_is_what_was_measured() -> None:
+    told = dict(
+        re.findall(r"^\| ([^|]+) \| ([\d.]+) us \|$", text("docs/reference/masking.md"), re.MULTILINE)
+    )
+    measured = {
+        "clean, its texts seen before": "clean",
+        "clean, all its texts new": "clean, all texts new",
+        "with five secrets in four fields": "dirty",
+    }
+    assert told.keys() == measured.keys()
+    for words, subject in measured.items():
+        assert float(told[words]) == pytest.approx(value("masking, 16 fields", subject), rel=0.1)
+
+
+def test_what_the_start_costs_is_shared_as_the_page_says() -> None:
+    imports, memory = "imports, million instructions", "memory over bare"
+    assert 0.4 < value(imports, "libraries") / value(imports, "chassis") < 0.5
+    assert 0.35 < value(memory, "libraries") / value(memory, "chassis") < 0.5
+    budgets = {
+        one["measure"]: one["budget"] for one in newest() if one["subject"] == "chassis" and "budget" in one
+    }
+    assert value(imports, "chassis") - value(imports, "libraries") <= budgets[imports]
+    assert 1.2 < (value(memory, "chassis") - value(memory, "libraries")) / budgets[memory] < 1.5
