@@ -21,12 +21,22 @@ _PAIR = pattern(  # key = value, "key": value, key%3Dvalue
     re.ASCII,
 )
 _OPTION = pattern(r"""(?<![\w.\-])(?P<key>--[\w.\-]++)(?:[ ]{1,4}+|\\*+["'],\s{0,4}+)(?![\-=:])""", re.ASCII)
-_HEADER = pattern(  # (b"authorization", b"Bearer x") and ("X-Api-Key", "x")
-    r"""(?<![\w.\-])(?P<key>(?<=[bB]["'])[\w.\-]++|(?i:authorization|cookie|\w++-[\w\-]++))"""
+_HEADER = pattern(  # (b"authorization", b"Bearer x"), ("X-Api-Key", "x") and any other pair that is no call
+    r"""(?<![\w.\-])(?P<key>(?<=[bB]["'])[\w.\-]++|(?<=\(["'])(?<![\w.]\(["'])[\w.\-]++"""
+    r"""|(?i:authorization|cookie|\w++-[\w\-]++))"""
     r"""\\*+["'],\s{0,4}+(?=[bB]?\\*+["'])""",
     re.ASCII,
 )
 _TAG = pattern(r"<(?P<key>[\w.:\-]++)(?:\s[^<>]{0,200}+)?>(?P<value>[^<>]++)(?=<)", re.ASCII)
+_BREAK = r"(?:\r?\n|\\r\\n|\\n)"
+_PART = pattern(  # a field of a multipart body, as it is or as Python shows bytes
+    r"""(?<=[ ;]name=)\\*+"(?P<key>[\w.\-\[\]]++)\\*+"[^\r\n\\]{0,200}+"""
+    rf"""(?:{_BREAK}[^\r\n\\]{{1,200}}+){{0,4}}+{_BREAK}{_BREAK}"""
+    rf"""(?P<value>(?:[^\r\n\\]++|(?!{_BREAK}--)(?:[\r\n]|\\.))++)""",
+    re.ASCII,
+)
+_BLOCK = pattern(r"[ \t]{0,8}+(?:[|>][+\-0-9]{0,2}+[ \t]{0,8}+)?\r?\n")
+_BLOCK_LINE = pattern(r"(?P<indent>[ \t]*+)(?P<item>- )?(?P<rest>[^\n]*+)(?:\n|\Z)")
 _URL_PASSWORD = pattern(r"(?<=://)(?P<user>[^\s/?\#:@\"'<>]*+):(?P<rest>[^\s\"'<>]*+)")
 _QUOTE = pattern(r"[bBfFrRuU]{0,2}+(?P<quote>\\*+(?P<mark>[\"'`]))(?P<next>[\s),\]};]|\Z)?")
 _BRACKET = pattern(r"[\w.]*+(?=[(\[{])", re.ASCII)
@@ -63,6 +73,8 @@ def mask_assignments(text: str, keys: Keys) -> str:
         text = _mask(text, _OPTION, keys)
     if '",' in text or "'," in text:
         text = _mask(text, _HEADER, keys)
+    if "form-data" in text:
+        text = _PART.sub(lambda part: _tag(part, keys), text)
     return _TAG.sub(lambda tag: _tag(tag, keys), text) if ">" in text else text
 
 
@@ -119,6 +131,8 @@ def _hide(value: str) -> str:
 
 def _extent(text: str, found: re.Match[str]) -> tuple[int, int]:
     start = found.end()
+    if (block := _block(text, found)) is not None:
+        return block
     quote = _QUOTE.match(text, start)
     if quote is not None:
         if (
@@ -132,6 +146,32 @@ def _extent(text: str, found: re.Match[str]) -> tuple[int, int]:
     if bracket is not None:
         return start, _end_of_brackets(text, start, _closing_bracket(text, bracket.end()))
     return start, _plain_end(text, start, found["key"].lower())
+
+
+def _block(text: str, found: re.Match[str]) -> tuple[int, int] | None:
+    """Find the lines that YAML puts below a name: a text, a list or a mapping, further in than the name."""
+    head = _BLOCK.match(text, found.end("sign")) if found.groupdict().get("sign") == ":" else None
+    if head is None:
+        return None
+    before = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
+    depth = len(before) - len(before.lstrip(" \t-"))
+    end = head.end()
+    for line in _BLOCK_LINE.finditer(text, end):
+        if line["item"] is None and not line["rest"].strip():
+            continue
+        if not _is_below(line, depth):
+            break
+        end = line.end("rest")
+    below = text[head.end() : end].rstrip()
+    start = end = head.end() + len(below)
+    start -= len(below.lstrip())
+    is_one_word = len(below.split()) <= 1
+    return None if is_one_word and head[0].isspace() else (start, end)
+
+
+def _is_below(line: re.Match[str], depth: int) -> bool:
+    indent = len(line["indent"])
+    return indent > depth or (indent == depth and line["item"] is not None)
 
 
 def _closing_quote(text: str, quote: re.Match[str]) -> int:
