@@ -529,6 +529,34 @@ async def test_an_application_that_does_not_start_is_no_listener():
         await Listener(Starlette(lifespan=lifespan), sockets.public, LOOPBACK, lifespan="on").open()
 
 
+@pytest.mark.parametrize("turns", range(1, 12))
+async def test_a_start_that_is_given_up_is_no_error_and_closes_what_it_opened(turns, caplog):
+    steps = []
+
+    @asynccontextmanager
+    async def lifespan(app: object) -> AsyncIterator[None]:
+        await asyncio.sleep(0)
+        steps.append("opened")
+        try:
+            yield
+        finally:
+            steps.append("closed")
+
+    with closing(open_sockets(LOOPBACK)) as sockets:
+        listener = Listener(Starlette(lifespan=lifespan), sockets.public, LOOPBACK, lifespan="on")
+        opening = asyncio.create_task(listener.open())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if opening.cancel():
+            await asyncio.wait({opening})
+            assert steps in ([], ["opened", "closed"])
+        else:
+            await listener.refuse(last=True)
+            await listener.close()
+    if steps:
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_a_listener_that_never_opened_can_be_closed():
     with closing(open_sockets(LOOPBACK)) as sockets:
         idle = Listener(Starlette(), sockets.public, LOOPBACK, lifespan="off")

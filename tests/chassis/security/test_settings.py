@@ -28,6 +28,18 @@ def test_a_proxy_is_an_address_or_a_network_or_a_unix_socket() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        ("::ffff:10.0.0.1", "10.0.0.1/32"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("64:ff9b::/96", "64:ff9b::/96"),
+    ],
+)
+def test_a_proxy_may_be_named_as_a_dual_stack_socket_names_it(named: str, meant: str) -> None:
+    assert [str(proxy) for proxy in read(trusted_proxies=[named]).trusted_proxies] == [meant]
+
+
 def test_origins_and_hosts_are_normalised() -> None:
     settings = read(
         cors_origins=["https://App.Example.com/"], allowed_hosts=["API.example.com.", "[2001:db8::1]"]
@@ -84,6 +96,7 @@ def test_a_setting_out_of_bounds_is_refused(settings: dict[str, Any]) -> None:
         ({"cors_origins": ["*"]}, ["CORS_ORIGINS"]),
         ({"trusted_proxies": ["0.0.0.0/0"]}, ["TRUSTED_PROXIES"]),
         ({"trusted_proxies": ["unix", "::/0"]}, ["TRUSTED_PROXIES"]),
+        ({"trusted_proxies": ["::ffff:0:0/96"]}, ["TRUSTED_PROXIES"]),
         ({"trusted_proxies": ["unix", "10.0.0.0/8"], "cors_origins": ["https://app.example.com"]}, []),
         ({"cors_origins": ["*"], "trusted_proxies": ["0.0.0.0/0"]}, ["CORS_ORIGINS", "TRUSTED_PROXIES"]),
     ],

@@ -16,6 +16,7 @@ __all__ = ["API_CONTENT_SECURITY_POLICY", "SecuritySettings"]
 API_CONTENT_SECURITY_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 """For responses that are data: a browser that shows one as a page loads and runs nothing."""
 
+_MAPPED: Final = 96  # bits before the address in ::ffff:10.0.0.1
 _ORIGIN: Final = pattern(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _HOST: Final = pattern(r"\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|[0-9a-f:.]*:[0-9a-f:.]*")
 _TOKEN: Final = pattern(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -52,9 +53,14 @@ def _proxy(value: object) -> object:
     if value == UNIX:
         return value
     try:
-        return ip_network(str(value).strip())
+        network = ip_network(str(value).strip())
     except ValueError:
         raise ValueError("must be an address, a network such as 10.0.0.0/8, or unix") from None
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:  # addresses are compared in their own form
+            return ip_network((mapped, network.prefixlen - _MAPPED))
+    return network
 
 
 Proxy = Annotated[IPv4Network | IPv6Network | Literal["unix"], BeforeValidator(_proxy)]

@@ -99,7 +99,7 @@ class Listener:
             self._server = await asyncio.get_running_loop().create_server(
                 self._connect, sock=self._socket, backlog=_BACKLOG
             )
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             await self.close()
             raise
 
@@ -213,7 +213,9 @@ class _Lifespan(LifespanOn):
         await super().main()
 
     async def cancel(self) -> None:
-        if self._task is not None:
+        if self.startup_event.is_set():
+            await self.shutdown()
+        elif self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
 
