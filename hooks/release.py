@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-__all__ = ["Refused", "Release", "make_release", "released_versions"]
+__all__ = ["Refused", "Release", "make_release", "released_versions", "tag_again"]
 
 PACKAGE = "template/chassis/src/chassis"
 RELEASE_MODULE = f"{PACKAGE}/release.py"
@@ -102,6 +102,22 @@ def make_release(repository: Path, version: str, now: datetime) -> Release:
     return Release(version, _git(repository, "rev-parse", "HEAD").strip())
 
 
+def tag_again(repository: Path, made: Release) -> list[str]:
+    """Tag the earlier releases where a clone has none of their tags; return their versions.
+
+    Services were rendered from commits after them. Without a tag neither Copier nor ``make update`` can tell
+    what such a service has. A clone that has one of the tags is left alone: the others were removed.
+    """
+    tags = _git(repository, "tag", "--list").split()
+    if any(VERSION.fullmatch(tag) for tag in tags if tag != made.version):
+        return []
+    earlier = [release for release in released_versions(repository) if release.version != made.version]
+    for release in earlier:
+        message = f"Release {release.version}"
+        _git(repository, "tag", "--annotate", release.version, release.commit, "--message", message)
+    return [release.version for release in earlier]
+
+
 def _write_record(
     repository: Path, record: dict[str, list[dict[str, str]]], version: str, moment: datetime
 ) -> None:
@@ -171,10 +187,14 @@ def main() -> int:
     parser.add_argument("version", help="X.Y.Z, after the newest release")
     version = parser.parse_args().version
     try:
-        release = make_release(Path(__file__).parents[1], version, datetime.now(UTC))
+        repository = Path(__file__).parents[1]
+        release = make_release(repository, version, datetime.now(UTC))
+        again = tag_again(repository, release)
     except Refused as reason:
         sys.stderr.write(f"Not released: {reason}.\n")
         return 1
+    if again:
+        sys.stdout.write(f"Tagged again, since no tag of them was here: {', '.join(again)}.\n")
     sys.stdout.write(
         f"Released {release.version} as {release.commit[:12]}. Publish: git push --follow-tags\n"
     )

@@ -148,6 +148,33 @@ def test_releases_are_read_from_history_without_tags(release: ModuleType, reposi
     assert release.released_versions(repository) == [first, second]
 
 
+def test_a_clone_without_tags_gets_those_of_earlier_releases_again(
+    release: ModuleType, repository: Path
+) -> None:
+    first = release.make_release(repository, "0.1.0", NOW)
+    note(repository, "The second.")
+    second = release.make_release(repository, "0.2.0", NOW)
+    git(repository, "tag", "--delete", "0.1.0", "0.2.0")
+    note(repository, "The third.")
+    between = git(repository, "rev-parse", "--short", "HEAD").strip()
+    third = release.make_release(repository, "0.3.0", NOW)
+    assert release.tag_again(repository, third) == ["0.1.0", "0.2.0"]
+    for made in (first, second, third):
+        assert git(repository, "rev-parse", f"{made.version}^{{}}").strip() == made.commit
+    assert git(repository, "describe", between).startswith("0.2.0-1-g")
+
+
+def test_a_tag_that_was_removed_alone_stays_removed(release: ModuleType, repository: Path) -> None:
+    release.make_release(repository, "0.1.0", NOW)
+    note(repository, "The second.")
+    release.make_release(repository, "0.2.0", NOW)
+    git(repository, "tag", "--delete", "0.2.0")
+    note(repository, "The third.")
+    third = release.make_release(repository, "0.3.0", NOW)
+    assert release.tag_again(repository, third) == []
+    assert git(repository, "tag", "--list").split() == ["0.1.0", "0.3.0"]
+
+
 def test_a_patch_of_an_older_line_is_found_too(release: ModuleType, repository: Path) -> None:
     release.make_release(repository, "0.1.0", NOW)
     git(repository, "branch", "line-0.1")

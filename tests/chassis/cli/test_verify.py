@@ -51,7 +51,7 @@ def template(tmp_path: Path, rendered: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     def render(clone: Path, commit: str, answers: Path, directory: Path, **_: object) -> None:
         assert clone.name == "template.git"
-        assert re.fullmatch(r"0\.1\.0(-1-g[0-9a-f]+)?", commit)
+        assert re.fullmatch(r"0\.1\.0(-1-g[0-9a-f]+)?|[0-9a-f]{7,}", commit)
         shutil.copytree(rendered, directory)
         shutil.copy(answers, directory)
 
@@ -220,6 +220,28 @@ def test_an_unreleased_commit_is_compared_with_itself(run: Run, service: Path, t
     first, second = result.stdout.splitlines()
     assert first == f"Rendered from an unreleased commit ({described}): compared with that commit."
     assert second == f"Exact: the template's files are those of {described}."
+
+
+def test_a_commit_of_a_template_without_tags_is_compared_with_itself(
+    run: Run, service: Path, template: Path
+) -> None:
+    """As in a clone of a repository that lost its tags: a commit has no release to be named after."""
+    commit = git(template, "rev-parse", "--short", "HEAD")
+    git(template, "tag", "--delete", "0.1.0")
+    answer(service, str(template), commit)
+    told = run().stdout
+    assert told == (
+        f"Rendered from an unreleased commit ({commit}): compared with that commit.\n"
+        f"Exact: the template's files are those of {commit}.\n"
+    )
+
+
+def test_a_commit_after_no_release_cannot_be_told_offline(run: Run, service: Path) -> None:
+    answer(service, "https://template.invalid/t.git", "deadbee")
+    (service / LIBRARY / "context.py").write_text("context = 2\n")
+    result = run()
+    assert result.exit_code == 2
+    assert "rendered from an unreleased commit (deadbee): name a template" in result.stdout
 
 
 def test_a_commit_that_the_template_does_not_have_is_not_compared_with_a_release(

@@ -71,8 +71,9 @@ def test_a_commit_that_the_template_does_not_have(template: Path, tmp_path: Path
     found = fetch(str(template), tmp_path)
     with pytest.raises(UpdateError, match=r"no commit 0\.1\.0.*tag was removed"):
         found.recorded("0.1.0")
-    with pytest.raises(UpdateError, match="comes before the first release"):
+    with pytest.raises(UpdateError, match="comes before the first release that the template has a tag of"):
         found.recorded("start")
+    assert found.describe("start") == "start"
 
 
 SETTINGS = """

@@ -72,9 +72,8 @@ class Verdict:
         return "\n".join(lines)
 
     def _unreleased(self) -> Iterator[str]:
-        recorded = Recorded.parse(self.compared)
-        if recorded is not None and not recorded.exact:
-            yield f"Rendered from an unreleased commit ({recorded}): compared with that commit."
+        if self.compared and not _is_release(self.compared):
+            yield f"Rendered from an unreleased commit ({self.compared}): compared with that commit."
 
     def _headline(self) -> str:
         if self.status is Status.UNKNOWN:
@@ -120,29 +119,27 @@ def verify(directory: Path, source: str = "") -> Verdict:
         reason = f"there is no {drift.LIBRARY} in {start} or above; run this in a service"
         return Verdict(Status.UNKNOWN, library.Library(), reason=reason)
     found = library.examine(root)
-    recorded = None
+    commit = ""
     try:
         answers = read_answers(root)
-        recorded = Recorded.parse(str(answers["_commit"]))
+        commit = str(answers["_commit"])
         place = answers["_src_path"] if source == RECORDED else source or _at_hand(answers["_src_path"])
         if place:
-            return _compare_all(root, found, str(place), str(answers["_commit"]))
+            return _compare_all(root, found, str(place), commit)
     except UpdateError as error:
         if source:
             return Verdict(Status.UNKNOWN, found, reason=_sentence(error))
         # Without answers, or with a template that is not what it was, the library can still be told.
-        return _compare_library(root, found, recorded, _sentence(error))
-    return _compare_library(root, found, recorded, "name a template that has it with --template")
+        return _compare_library(root, found, commit, _sentence(error))
+    return _compare_library(root, found, commit, "name a template that has it with --template")
 
 
-def _compare_library(
-    root: Path, found: library.Library, recorded: Recorded | None, otherwise: str
-) -> Verdict:
+def _compare_library(root: Path, found: library.Library, commit: str, otherwise: str) -> Verdict:
     """Compare with the record of releases; ``otherwise`` is for a service that came from none of them."""
     if found.is_released:
         return Verdict(Status.EXACT, found)
-    if recorded is not None and not recorded.exact:
-        reason = f"this service was rendered from an unreleased commit ({recorded}): {otherwise}"
+    if commit and not _is_release(commit):
+        reason = f"this service was rendered from an unreleased commit ({commit}): {otherwise}"
         return Verdict(Status.UNKNOWN, found, reason=reason)
     if found.reason:
         return Verdict(Status.UNKNOWN, found, reason=found.reason)
@@ -154,12 +151,17 @@ def _compare_library(
 def _compare_all(root: Path, found: library.Library, place: str, commit: str) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="chassis-template-") as folder:
         clone = template.fetch(place, Path(folder))
-        recorded = clone.recorded(commit)
+        described = clone.describe(commit)
         rendered = Path(folder) / "rendered"
-        copier_run.render(clone.clone, recorded.described, root / ANSWERS, rendered, service=root)
+        copier_run.render(clone.clone, described, root / ANSWERS, rendered, service=root)
         edits = tuple(drift.find_edits(root, rendered, Ownership.read(rendered)))
     status = Status.DRIFT if any(edit.is_drift for edit in edits) else Status.EXACT
-    return Verdict(status, found, edits, compared=recorded.described, healing=healing(root))
+    return Verdict(status, found, edits, compared=described, healing=healing(root))
+
+
+def _is_release(commit: str) -> bool:
+    recorded = Recorded.parse(commit)
+    return recorded is not None and recorded.exact
 
 
 def _at_hand(source: str) -> str:

@@ -30,21 +30,30 @@ class Template:
         """All tags, of releases and others."""
         return git(self.clone, "tag", "--list").split()
 
-    def recorded(self, described: str) -> Recorded:
-        """Return what a service was rendered from. Raises ``UpdateError`` if this clone does not have it."""
-        if attempt(self.clone, "rev-parse", "--verify", "--quiet", f"{described}^{{commit}}").code != 0:
+    def describe(self, commit: str) -> str:
+        """Return a recorded commit in git's words; as it is, where no release comes before it.
+
+        Raises ``UpdateError`` if this clone does not have it.
+        """
+        if attempt(self.clone, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}").code != 0:
             raise UpdateError(
-                f"the template has no commit {described}, which this service was rendered from:"
+                f"the template has no commit {commit}, which this service was rendered from:"
                 " its tag was removed, the clone is too old or shallow (git fetch --unshallow --tags),"
                 " or it was rendered from files that were not committed"
             )
-        found = Recorded.parse(described)
-        if found is None:
-            done = attempt(self.clone, "describe", "--tags", "--match", "[0-9]*.[0-9]*.[0-9]*", described)
-            found = Recorded.parse(done.stdout.strip())
+        if Recorded.parse(commit) is not None:
+            return commit
+        done = attempt(self.clone, "describe", "--tags", "--match", "[0-9]*.[0-9]*.[0-9]*", commit)
+        found = Recorded.parse(done.stdout.strip())
+        return commit if found is None else found.described
+
+    def recorded(self, commit: str) -> Recorded:
+        """Return what a service was rendered from. Raises ``UpdateError`` if that is here after no release."""
+        found = Recorded.parse(self.describe(commit))
         if found is None:
             raise UpdateError(
-                f"the commit {described} comes before the first release: render the service again"
+                f"the commit {commit} comes before the first release that the template has a tag of:"
+                " bring its tags there (git fetch --tags), or render the service again"
             )
         return found
 
