@@ -1,6 +1,7 @@
 """What checks mean, that none of them can hang the endpoints, and what the endpoints say."""
 
 import asyncio
+import io
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +15,7 @@ from starlette.applications import Starlette
 from chassis.health import Degraded, Health, HealthCheck, HealthSettings, Status
 from chassis.health.system import Memory, System, container_memory, machine_memory
 from chassis.lifecycle import Lifecycle
+from chassis.logging import LoggingSettings, configure_logging, unconfigure_logging
 from chassis.testing.clock import FakeClock
 
 NO_SYSTEM_CHECKS = HealthSettings(memory_max_percent=0, disk_min_free_mib=0)
@@ -129,6 +131,18 @@ async def test_details_are_masked_and_short():
     raised, degraded, _ = (await health.report()).checks
     assert raised.detail.startswith("ConnectionError: cannot reach ")
     assert degraded.detail.startswith("slow: ")
+
+
+async def test_details_are_masked_by_the_rules_of_the_logs():
+    settings = LoggingSettings(mask_ips=True, sensitive_keys="badge")
+    unconfigure_logging()
+    configure_logging(settings, service="orders", environment="production", sink=io.BytesIO())
+    try:
+        check = HealthCheck("raises", answering(ConnectionError("no badge=A-1234567 at 203.0.113.77")))
+        (result,) = (await make_health(check).report()).checks
+    finally:
+        unconfigure_logging()
+    assert result.detail == "ConnectionError: no badge=A-***67 at 20***77"
 
 
 async def test_results_are_exported_as_numbers():

@@ -7,6 +7,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from chassis.masking import Masker, use_rules
 from chassis.tracing import RequestSpan, Tracing, TracingSettings
 from chassis.tracing.current import running
 from chassis.tracing.otlp import SLICE, Encoder
@@ -105,6 +106,19 @@ def test_what_a_client_chose_is_masked_and_has_a_bound(tracing: Tracing) -> None
     assert told(b"curl token=hunter2hunter2", "/") == ("curl token=hu***r2", "/")
     assert told(b"curl " + b"a" * 600, f"/{'b' * 2000}/{'c' * 60_000}") == ("curl", f"/{'b' * 2000}/...")
     assert told(b"a" * 60_000, "/") == ("a" * 512, "/")
+
+
+def test_a_client_is_masked_where_log_lines_mask_it(tracing: Tracing) -> None:
+    use_rules(Masker(mask_ips=True, sensitive_keys=["badge"]))
+    try:
+        span = a_span(tracing, path="/badge=A-1234567", client="203.0.113.77")
+        assert_equal(tracing, span)
+        (sent,) = spans_of(written(tracing, span))
+    finally:
+        use_rules(None)
+    attributes = {a.key: a.value.string_value for a in sent.attributes}
+    assert attributes["client.address"] == "20***77"
+    assert attributes["url.path"] == "/badge=A-***67"
 
 
 def test_slices_of_one_batch_are_one_request(tracing: Tracing) -> None:

@@ -13,7 +13,7 @@ from chassis.logging.pipeline import Enrich, Pipeline
 from chassis.logging.render import Renderer, render_console, render_json, rich_renderer
 from chassis.logging.settings import Choices, LoggingSettings, Problem, choose, level_number
 from chassis.logging.sink import Sink, StreamSink
-from chassis.masking import Masker
+from chassis.masking import Masker, use_rules
 from chassis.structured import structlog
 
 QUIET: Mapping[str, int] = {
@@ -99,12 +99,14 @@ def configure_logging(
         return
     choices = choose(settings, environment)
     target = _target(sink, choices)
+    masker = Masker(mask_ips=choices.mask_ips, sensitive_keys=choices.sensitive_keys)
+    use_rules(masker)
     ACTIVE.pipeline = pipeline = Pipeline(
         target,
         service=service,
         environment=environment,
         render=_renderer(choices, target),
-        masker=Masker(mask_ips=choices.mask_ips, sensitive_keys=choices.sensitive_keys),
+        masker=masker,
         caller=choices.caller,
         enrich=enrich,
     )
@@ -135,6 +137,7 @@ def unconfigure_logging() -> None:
         state.restore()
     logging.raiseExceptions = installed.raise_exceptions
     structlog.reset_defaults()
+    use_rules(None)
     ACTIVE.pipeline = None
     ACTIVE.put_access = None
     _Installed.now = None

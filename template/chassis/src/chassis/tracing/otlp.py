@@ -108,7 +108,7 @@ def _span(span: RequestSpan) -> bytes:
             _times(0x39, span.start_time, 0x41, span.end_time or 0),
             _shape(span.method, span.route, span.status_code, span.scheme),
             _text("url.path", mask_text(span.path)),
-            b"" if span.client is None else _known("client.address", span.client),
+            b"" if span.client is None else _client(span.client),
             b"" if span.user_agent is None else _agent(span.user_agent),
             _end_of_error(b"\x7a\x02\x18\x02", 0x85, 0x01, remote)
             if failed
@@ -138,7 +138,9 @@ def _text(key: str, value: str) -> bytes:
 
 
 # Of a client a service sees many requests.
-_known = lru_cache(maxsize=2048)(_text)
+@lru_cache(maxsize=2048)
+def _client(address: str) -> bytes:
+    return _text("client.address", mask_text(address))
 
 
 @lru_cache(maxsize=2048)

@@ -152,7 +152,7 @@ def _attributes(span: RequestSpan) -> MutableMapping[str, AnyValue]:
         "url.path": mask_text(span.path),
     }
     if span.client is not None:
-        attributes["client.address"] = span.client
+        attributes["client.address"] = mask_text(span.client)
     if span.user_agent is not None:
         attributes["user_agent.original"] = mask_text(span.user_agent.decode("latin-1"))
     return attributes
