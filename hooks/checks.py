@@ -24,7 +24,10 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of random name is made in it
 ROOM = 2 * 2**30
 """Bytes that the tests' files take at most: renders, and two services with environments of their own."""
 
-MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
+LEFT_OUT = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHONDONTWRITEBYTECODE"}
+"""What this make was told is not meant for the makes that tests start. Without bytecode, each of hundreds of processes
+would compile the library and its packages anew, and each of pytest's the tests.
+"""
 BIN = Path(sys.executable).parent
 BUNDLES = ["--bundle", "database=chassis.bundles.database:DatabaseSettings"]
 # A process that has nothing left takes tests of another: the longest would else be alone at the end.
@@ -133,8 +136,7 @@ def test(number: int, name: str, folder: Path) -> bool:
 def surroundings(folder: Path) -> dict[str, str]:
     """Return the environment of a step, with its temporary files in this folder."""
     return {
-        # What this make was told is not meant for the makes that tests start.
-        **{name: value for name, value in os.environ.items() if name not in MAKE},
+        **{name: value for name, value in os.environ.items() if name not in LEFT_OUT},
         "TMPDIR": str(folder),
         # uv's cache is on a disk: it cannot link from there, and would warn.
         "UV_LINK_MODE": "copy",

@@ -41,7 +41,8 @@ DEBIAN = {
 ALLOWED = ("needs a container engine: ", "needs a system package: ")
 FOLDERS = (BIN, MODULES / "node_modules" / ".bin", Path("/usr/bin"), Path("/usr/sbin"))
 # What this make was told is not meant for the makes that tests start.
-MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
+# As hooks/checks.py does, and for the same reasons.
+LEFT_OUT = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHONDONTWRITEBYTECODE"}
 INTERRUPTED = 130
 
 
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> int:
     pytest = [BIN / "pytest", TESTS.relative_to(ROOT), "-m", "ops", "-q", f"--junitxml={REPORT}"]
     # Two folders at a time: half of each is waiting. A folder stays in one process, with what it has started.
     pytest += ["-n", "2", "--no-loadscope-reorder", *arguments]
-    environment = {name: value for name, value in os.environ.items() if name not in MAKE}
+    environment = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
     environment["PATH"] = os.pathsep.join([*map(str, FOLDERS), os.environ["PATH"]])
     watch = sibling(ROOT / "hooks" / "watch.py")
     try:

@@ -99,11 +99,7 @@ def environment(service: Path, **variables: str) -> dict[str, str]:
     """What a service sees: the packages of the render, a few settings, and nothing of the machine's own."""
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "PATH", "TMPDIR") if name in os.environ}
     path = os.pathsep.join(str(service / folder) for folder in ("src", "chassis/src"))
-    return (
-        kept
-        | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "LOG_FORMAT": "json", "DRAIN_DELAY": "0"}
-        | variables
-    )
+    return kept | {"PYTHONPATH": path, "LOG_FORMAT": "json", "DRAIN_DELAY": "0"} | variables
 
 
 @pytest.fixture
