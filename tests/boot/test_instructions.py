@@ -14,6 +14,8 @@ import copier
 import pytest
 from type_cache import type_cache
 
+from chassis.bundles.database.settings import DEFAULT_URL
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 PATH = re.compile(r"[\w.-]*\.[\w.-]*\w[/,]?|\w+/,?|Makefile|Dockerfile")
@@ -167,6 +169,8 @@ def test_the_example_is_deleted_as_the_readme_says(
     ]
     root.write_text("".join(kept), encoding="utf-8")
     assert ("Remove the revision under `migrations/versions/`" in readme) is bool(bundles)
+    # Where it was run: a database at the removed revision takes no other one.
+    assert (f"`{DEFAULT_URL.removeprefix('sqlite:///')}`" in readme) is bool(bundles)
     for revision in service.glob("migrations/versions/*.py"):
         revision.unlink()
     check(service)

@@ -67,6 +67,14 @@ def test_a_management_port_in_use_closes_the_other_port_too(capsys):
     )
 
 
+def test_a_management_port_that_is_the_port_is_a_mistake():
+    with pytest.raises(SettingsError) as refusal:
+        load(ServiceSettings, environ={"PORT": "9000", "MANAGEMENT_PORT": "9000"})
+    assert str(refusal.value).splitlines()[1:] == [
+        "  MANAGEMENT_PORT must be another port than PORT, not 9000 (environment MANAGEMENT_PORT)"
+    ]
+
+
 def test_an_unknown_host_names_the_setting():
     with pytest.raises(CannotListenError, match="host name 'no such host' is not known here: set HOST"):
         open_sockets(ServerSettings(host="no such host", port=0))

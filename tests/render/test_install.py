@@ -64,7 +64,11 @@ def test_a_service_installs_uv_locks_checks_and_tests_itself(
     assert "0001" in migrated
     assert "the database is at" in migrated
     before = (service / "src" / "example_service" / "app.py").read_bytes()
-    make(service, "fmt")
+    # What nothing repairs, a name that does not exist, keeps nothing from being formatted.
+    draft = service / "src" / "example_service" / "draft.py"
+    draft.write_text('"""A draft."""\n\nprice = amount  *  2\n')
+    assert "F821" in make(service, "fmt")
+    assert draft.read_text().endswith("\nprice = amount * 2\n")
     assert (service / "src" / "example_service" / "app.py").read_bytes() == before
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from typing_extensions import override
 
 from chassis.health import HealthSettings
@@ -59,6 +59,13 @@ class ServerSettings(Group, prefix=""):
         ge=0,
         description="Seconds an idle connection is kept; longer than the gateway's, so that it closes first.",
     )
+
+    @field_validator("management_port")
+    @classmethod
+    def _a_port_of_their_own(cls, port: int | None, info: ValidationInfo) -> int | None:
+        if port is not None and port == info.data.get("port"):
+            raise ValueError("must be another port than PORT")
+        return port
 
 
 class ServiceSettings(Settings):

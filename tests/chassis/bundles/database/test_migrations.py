@@ -201,7 +201,8 @@ def test_nothing_to_merge_is_said(settings, migrations):
 
 def test_unknown_revision_is_an_error_in_words(settings, migrations):
     migrations(first=FIRST)
-    with pytest.raises(MigrationError, match="9999"):
+    Migrations(settings).upgrade()
+    with pytest.raises(MigrationError, match=r"^Can't locate revision identified by '9999'$"):
         Migrations(settings).upgrade("9999")
 
 
@@ -209,7 +210,9 @@ def test_a_database_that_is_newer_than_the_files_is_refused(settings, migrations
     migrations(first=FIRST, second=second("pass"))
     Migrations(settings).upgrade()
     (settings.migrations / "versions" / "second.py").unlink()
-    with pytest.raises(MigrationError, match="0002"):
+    with pytest.raises(
+        MigrationError, match=r"the database is at revision 0002, of which .* has no file: bring"
+    ):
         Migrations(settings).upgrade()
 
 
