@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import socket
+import subprocess
 import sys
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -42,6 +43,23 @@ from chassis.service_settings import ServerSettings, ServiceSettings
 from chassis.settings import Mistake, SettingsError, load
 
 LOOPBACK = ServerSettings(host="127.0.0.1", port=0)
+
+
+# -- standard streams
+
+CLOSED = """
+import os, sys
+from chassis.server.command import hold_standard_streams
+hold_standard_streams()
+sys.stderr.write("to nobody")
+os._exit(os.open(os.devnull, os.O_RDONLY))
+"""
+
+
+@pytest.mark.parametrize("closed", ["", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_no_socket_takes_the_place_of_a_standard_stream(closed):
+    shell = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, CLOSED]
+    assert subprocess.run(shell, check=False).returncode >= 3
 
 
 # -- ports

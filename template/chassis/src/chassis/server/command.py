@@ -19,6 +19,7 @@ def main(factory: str, settings: type[ServiceSettings], arguments: Sequence[str]
     Each option sets the variable of its name, so that it goes before ``.env`` and the files. Settings that
     are wrong are listed on standard error, all of them; the exit code is then 78.
     """
+    hold_standard_streams()
     os.environ.update(_options(factory, arguments))
     try:
         loaded = load(settings)
@@ -26,6 +27,17 @@ def main(factory: str, settings: type[ServiceSettings], arguments: Sequence[str]
         sys.stderr.write(f"{error}\n")
         return exits.CONFIG
     return run(factory, loaded)
+
+
+def hold_standard_streams() -> None:
+    """Open those standard streams that are closed. A socket would take their number, and libuv closes no such one."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for the life of the process
 
 
 def _options(factory: str, arguments: Sequence[str] | None) -> dict[str, str]:
