@@ -93,6 +93,61 @@ def test_the_tutorial_ends_with_a_service_that_passes(
     assert running.client.get("/items").status_code == 404
 
 
+def test_a_bundle_of_ones_own_is_added_as_its_page_says(
+    template: Path, tmp_path: Path, check: Callable[[Path], None], start: Callable[..., Any]
+) -> None:
+    text = (ROOT / "docs" / "how-to" / "add-to-a-service.md").read_text(encoding="utf-8")
+    module, settings, composition, test = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    service = tmp_path / "greetings"
+    copier.run_copy(str(template), service, data={"service_name": "Greetings"}, defaults=True, quiet=True)
+    root = remove_items(service, "greetings")
+    package = service / "src" / "greetings"
+    (package / "weather.py").write_text(module, encoding="utf-8")
+    (package / "settings.py").write_text(settings, encoding="utf-8")
+    (service / "tests" / "test_weather.py").write_text(test, encoding="utf-8")
+    composed = root.read_text(encoding="utf-8")
+    for before, after in (
+        ("from .items import router as items", "from . import weather"),
+        ("        routers=[items.router],\n", composition),
+    ):
+        assert before in composed
+        composed = composed.replace(before, after)
+    root.write_text(composed, encoding="utf-8")
+    check(service)
+    show = [TOOLS / "chassis", "config", "show", "--json"]
+    environ = os.environ | {"WEATHER_URL": "http://127.0.0.1:9", "PYTHONPATH": str(service / "src")}
+    shown = subprocess.run(show, cwd=service, env=environ, check=True, capture_output=True, text=True)
+    refused = subprocess.run(
+        show,
+        cwd=service,
+        env=environ | {"WEATHER_REMEMBER": "0"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (refused.returncode, "must be greater than 0" in refused.stdout) == (1, True)
+    (told,) = [each for each in json.loads(shown.stdout)["settings"] if each["variable"] == "WEATHER_URL"]
+    assert (told["value"], told["source"]) == ("http://127.0.0.1:9", "environment WEATHER_URL")
+    # Nobody answers there.
+    running = start(
+        service, sys.executable, "-m", "greetings", WEATHER_URL="http://127.0.0.1:9", HTTP_CLIENT_RETRIES="0"
+    )
+    answer = running.client.get("/weather/Rome")
+    assert answer.status_code == 502
+    assert answer.headers["ratelimit-policy"] == '"GET /weather/{city}";q=30;w=60'
+    checks = {
+        each["name"]: each["status"] for each in running.client.get("/health/detailed").json()["checks"]
+    }
+    assert checks["weather"] == "unhealthy"
+    assert running.get_status("/health/ready") == 200
+    exported = running.client.get("/metrics").text
+    assert "\nservice_weather_asked_total 1" in exported
+    assert (
+        'service_http_client_requests_total{method="GET",status="connect_error",target="weather"} 1'
+        in exported
+    )
+
+
 def test_the_requests_of_the_tutorial_are_answered_as_it_says(
     template: Path, tmp_path: Path, start: Callable[..., Any]
 ) -> None:

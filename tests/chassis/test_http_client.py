@@ -415,6 +415,20 @@ async def test_each_timeout_bounds_its_part_of_an_attempt(connect: Connect, part
     assert seen[1] == {**seen[0], part: 60.0}
 
 
+@pytest.mark.parametrize(
+    "made",
+    [{}, {"text": "sunny"}, {"content": gzip.compress(b"sunny"), "headers": {"Content-Encoding": "gzip"}}],
+)
+async def test_the_answer_of_a_mock_is_returned(connect: Connect, made: dict[str, Any]) -> None:
+    """It has its body from the start; one without a body has no length either."""
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(404, **made))
+    answer = await connect("http://billing.test", transport=transport).get("/")
+    assert (answer.status_code, answer.text) == (404, "sunny" if made else "")
+    if made:
+        with pytest.raises(BadGateway, match="more than 4 bytes"):
+            await connect("http://billing.test", {"max_response_bytes": 4}, transport=transport).get("/")
+
+
 async def test_a_broken_body_is_a_bad_gateway(connect: Connect) -> None:
     async with upstream(resets_mid_body) as billing:
         with pytest.raises(BadGateway, match="broke off"):
