@@ -132,8 +132,9 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     class Waiting(Running):
         """Does its work when it is waited for."""
 
-        def __init__(self, arguments: Sequence[str | Path], directory: Path, service: Path) -> None:
-            del service
+        def __init__(
+            self, arguments: Sequence[str | Path], directory: Path, *_: object, **__: object
+        ) -> None:
             self.arguments, self.directory = [str(argument) for argument in arguments], directory
 
         def wait(self, text: str = "") -> Completed:

@@ -164,7 +164,9 @@ def test_an_edited_service_takes_three_releases_at_once_and_loses_nothing(
     append(service / "src/orders/app.py", "# mine\n")
     append(service / "README.md", "Mine.\n")
     append(service / "config/service.yaml", "# mine\n")
-    replace(service / "pyproject.toml", "dependencies = [\n", 'dependencies = [\n    "cachetools>=6,<7",\n')
+    replace(service / "pyproject.toml", "dependencies = [\n", 'dependencies = [\n    "cachetools>=6,<7",  \n')
+    # Git then refuses to apply what ends in blanks, and Copier would not tell.
+    git(service, "config", "apply.whitespace", "error")
     replace(service / "pyproject.toml", 'version = "0.1.0"', 'version = "7.0.0"')
     (service / "uv.lock").write_text('version = 1\nrequires-python = ">=3.11"\n')
     (service / ".editorconfig").unlink()
@@ -252,6 +254,7 @@ def test_a_bundle_comes_later_and_goes_again_in_a_folder_of_a_repository(
     assert "+    database: DatabaseSettings = DatabaseSettings()" in told.splitlines()
     assert "chassis.bundles.database" in told
 
+    (service / "migrations/versions").mkdir()
     (service / "migrations/versions/0002_mine.py").write_text('"""Mine."""\n')
     (service / "tests/test_migrations.py").unlink()
     (service / "src/orders/store.py").write_text("from chassis.bundles.database import Database\n")

@@ -1,6 +1,8 @@
 """The command: its exit codes, its JSON, and what it says when it stops."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from chassis.cli.update import flow
+from chassis.cli.update import flow, worktree
 from chassis.cli.update.command import app
 
 Run = Callable[..., Result]
@@ -83,6 +85,21 @@ def test_a_stopped_update_says_so(run: Run, copier: Any) -> None:
     result = run()
     assert result.exit_code == 130
     assert result.stderr == "chassis update: stopped; the service is as it was\n"
+
+
+def test_one_that_is_stopped_after_its_branch_was_made_says_that(
+    run: Run, copier: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = worktree._remove
+
+    def stop(repository: Path, tree: Path) -> None:
+        remove(repository, tree)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(worktree, "_remove", stop)
+    result = run()
+    assert result.exit_code == 130
+    assert result.stderr == "chassis update: stopped; the branch chassis-update-0.2.0 was made already\n"
 
 
 @pytest.mark.parametrize(

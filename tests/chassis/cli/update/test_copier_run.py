@@ -5,16 +5,18 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chassis.cli.update import copier_run
+from chassis.cli.update import copier_run, git
 from chassis.cli.update.errors import UpdateError
 
 ROOT = Path(__file__).parents[4]
 
-# Prints its arguments, one in a line, and fails if one is "broken".
+# Keeps its arguments, one in a line, and its environment; fails if one is "broken".
 PROGRAM = """#!/bin/sh
+env > "$(dirname "$0")/environment"
 for argument; do
   if [ "$argument" = --version ]; then echo "copier 1.2.3"; exit; fi
   echo "$argument" >> "$(dirname "$0")/arguments"
@@ -58,7 +60,7 @@ def test_the_pinned_version_is_the_one_that_is_tested_with() -> None:
 
 
 def update(tree: Path, service: Path, commit: str = "0.2.0") -> None:
-    with copier_run.updating(tree, commit, {}, trust=False, service=service) as finish:
+    with copier_run.updating(tree, commit, {}, trust=False, service=service, temporary=tree) as finish:
         finish()
 
 
@@ -82,11 +84,15 @@ def test_the_one_on_the_path_if_it_is_pinned(
     monkeypatch.setattr(copier_run, "PIN", "1.2.3")
     arguments = install("copier")
     answers = {"bundles": "[a]", "port": "1"}
-    with copier_run.updating(tmp_path, "0.2.0", answers, trust=True, service=tmp_path) as finish:
+    options: Any = {"trust": True, "service": tmp_path, "temporary": tmp_path / "temporary"}
+    with copier_run.updating(tmp_path, "0.2.0", answers, **options) as finish:
         assert finish() == "what a migration says"
-    options = "--quiet --defaults --skip-answered --conflict inline --vcs-ref 0.2.0 --trust"
+    given = "--quiet --defaults --skip-answered --conflict inline --vcs-ref 0.2.0 --trust"
     data = "--data bundles=[a] --data port=1"
-    assert " ".join(arguments.read_text().split()) == f"update {options} {data} ."
+    assert " ".join(arguments.read_text().split()) == f"update {given} {data} ."
+    environment = (arguments.parent / "environment").read_text().splitlines()
+    assert f"TMPDIR={tmp_path}/temporary" in environment
+    assert git.settings().items() <= dict(line.split("=", 1) for line in environment).items()
 
 
 def test_else_uv_fetches_it(install: Callable[[str], Path], tmp_path: Path) -> None:

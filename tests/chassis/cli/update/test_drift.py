@@ -89,6 +89,15 @@ def test_healing_restores_all_but_what_you_deleted(
     assert shown <= set(undone.splitlines())
 
 
+def test_what_git_ignores_is_in_no_tree_that_is_healed(
+    service: Path, rendered: Path, find: Callable[[], list[Edit]], tmp_path: Path, git: Callable[..., str]
+) -> None:
+    git(tmp_path, "clone", "--quiet", service, tmp_path / "tree")
+    (service / LIBRARY / "debug.log").touch()
+    heal(tmp_path / "tree", rendered, find())
+    assert git(tmp_path / "tree", "status", "--porcelain") == ""
+
+
 def test_a_binary_file_is_named(service: Path, rendered: Path, find: Callable[[], list[Edit]]) -> None:
     (service / "Makefile").write_bytes(b"\xff\xfe")
     assert heal(service, rendered, find()) == "Makefile: a binary file"

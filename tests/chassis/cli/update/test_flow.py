@@ -174,7 +174,7 @@ def stopped(service: Path, copier: Any) -> None:
 @pytest.mark.parametrize(
     ("go_wrong", "error", "reason"),
     [
-        (unmerged, UpdateError, "these files have conflicts, so nothing was changed: make update HEAL=1"),
+        (unmerged, UpdateError, "these files have conflicts, so nothing was changed: --keep"),
         (refused, UpdateError, "Copier could not update"),
         (broken, UpdateError, "the tests fail after the update, so nothing was changed"),
         (stopped, KeyboardInterrupt, "SIGTERM"),
@@ -410,6 +410,57 @@ def test_a_service_in_a_folder_of_a_repository(
     changed = git(tmp_path / "mono", "diff", "--name-only", f"HEAD...{result.branch}").split()
     assert len(changed) == 4
     assert all(path.startswith("services/orders/") for path in changed)
+
+
+def test_a_folder_whose_name_is_none_for_a_branch(
+    run: Run, service: Path, tmp_path: Path, git: Git, commit: Any
+) -> None:
+    (service / ".git").rename(tmp_path / "gone")
+    folder = tmp_path / "mono" / "our services" / "a..b.lock" / "it's [é]."
+    folder.parent.mkdir(parents=True)
+    service.rename(folder)
+    commit(tmp_path / "mono")
+    assert run(folder).branch == f"{BRANCH}-our-services-a-.b-lock-it-s-é--"
+    assert run(folder, data={"a b": "c"}).branch.startswith("chassis-answers-a-b-our-services")
+
+
+def test_a_file_of_the_template_that_the_owner_lets_git_ignore_comes_too(
+    run: Run, service: Path, git: Git, commit: Any
+) -> None:
+    (service / ".gitignore").write_text("added.py\ncontext.py\n")
+    (service / "chassis/src/chassis/context.py").write_text("context = 'mine'\n")
+    commit(service)
+    result = run(heal=True)
+    names = git(service, "ls-tree", "-r", "--name-only", result.branch).split()
+    assert "chassis/src/chassis/added.py" in names
+    assert git(service, "show", f"{BRANCH}:chassis/src/chassis/context.py") == "context = 1\n"
+
+
+def test_a_library_that_is_not_in_git_is_refused(run: Run, service: Path, git: Git, commit: Any) -> None:
+    (service / ".gitignore").write_text("chassis/\n")
+    git(service, "rm", "--quiet", "-r", "--cached", "chassis")
+    commit(service)
+    with pytest.raises(UpdateError, match=r"files of chassis/ are not in git.*git add --force chassis"):
+        run()
+
+
+def test_a_branch_that_somebody_made_meanwhile_is_not_moved(
+    run: Run, service: Path, git: Git, copier: Any, state: Callable[[], Any]
+) -> None:
+    copier.during = lambda _: git(service, "branch", BRANCH)
+    with pytest.raises(UpdateError, match=f"{BRANCH} was made or changed while this ran"):
+        run()
+    assert git(service, "rev-parse", BRANCH) == git(service, "rev-parse", "HEAD")
+
+
+def test_healing_is_advised_where_it_helps(run: Run, service: Path, copier: Any, commit: Any) -> None:
+    copier.conflict = "Makefile"
+    with pytest.raises(UpdateError, match="so nothing was changed: --keep lets you"):
+        run()
+    (service / "Makefile").write_text("update:\n\tchassis update\n")
+    commit(service)
+    with pytest.raises(UpdateError, match="so nothing was changed: make update HEAL=1 restores"):
+        run()
 
 
 def test_check_says_whether_the_service_is_behind(

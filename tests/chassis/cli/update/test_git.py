@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from chassis.cli.update.errors import UpdateError
-from chassis.cli.update.git import attempt, git, lines
+from chassis.cli.update.git import attempt, git, lines, settings
+from chassis.cli.update.process import run
 
 
 def test_what_git_prints(service: Path) -> None:
@@ -31,3 +32,18 @@ def test_without_git_it_says_what_to_install(service: Path, monkeypatch: pytest.
     monkeypatch.setenv("PATH", str(service))
     with pytest.raises(UpdateError, match="git is not installed"):
         git(service, "status")
+
+
+def test_what_a_user_configured_does_not_reach_the_git_of_other_programs(
+    service: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured = (("apply.whitespace", "error"), ("core.hooksPath", "/hooks"), ("user.name", "Mine"))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "3")
+    for number, (key, value) in enumerate(configured):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", key)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
+
+    def configuration(key: str) -> str:
+        return run(["git", "config", key], service, environ=settings()).stdout.strip()
+
+    assert [configuration(key) for key, _ in configured] == ["nowarn", "/dev/null", "Mine"]

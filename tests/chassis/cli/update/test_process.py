@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chassis.cli.update.errors import UpdateError
-from chassis.cli.update.process import Running, run, stoppable, surroundings
+from chassis.cli.update.process import Running, held, run, stoppable, surroundings
 
 
 def test_what_a_program_prints_and_how_it_ends(tmp_path: Path) -> None:
@@ -79,3 +79,32 @@ def test_a_program_goes_on_beside_the_block_and_ends_with_what_goes_wrong_in_it(
         stumble()
     with pipes[0] as pipe:
         assert pipe.read() == b""
+
+
+def test_a_program_that_was_waited_for_is_not_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda number, _: killed.append(number))
+
+    def stumble() -> None:
+        with Running(["true"], tmp_path) as running:
+            running.wait()
+            raise UpdateError("later")
+
+    with pytest.raises(UpdateError, match="later"):
+        stumble()
+    assert killed == [], "its number may be that of another program by now"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_waits_for_the_end_of_a_step_that_is_not_to_be_half_done(number: signal.Signals) -> None:
+    done = []
+
+    def step() -> None:
+        with held():
+            os.kill(os.getpid(), number)
+            done.append(1)
+        done.append(2)
+
+    with pytest.raises(KeyboardInterrupt), stoppable():
+        step()
+    assert done == [1]

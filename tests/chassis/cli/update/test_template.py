@@ -115,6 +115,18 @@ def test_a_template_without_settings_or_changelog(
     (tmp_path / "empty").mkdir()
     commit(tmp_path / "empty")
     git(tmp_path / "empty", "tag", "0.1.0")
-    found = Template(tmp_path / "empty")
+    found = Template(tmp_path / "empty/.git")
     assert found.changelog(Version(0, 1, 0)) == ""
     assert found.migrations(found.recorded("0.1.0"), Version(0, 1, 0)) == []
+
+
+def test_a_git_that_finds_no_bare_repository_is_told_where_it_is(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = fetch(str(template), tmp_path)
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "safe.bareRepository")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "explicit")
+    assert found.tags() == ["0.1.0", "0.2.0"]
+    assert str(found.recorded("0.1.0")) == "0.1.0"
+    assert "0.2.0" in found.changelog(Version(0, 2, 0))

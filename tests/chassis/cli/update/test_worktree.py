@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.cli.update.errors import UpdateError
 from chassis.cli.update.service import Service, find
 from chassis.cli.update.worktree import checked_out, open_worktree
 
@@ -75,6 +76,22 @@ def test_a_branch_is_published(found: Service, git: Git) -> None:
         tree.publish("ready")
         assert checked_out(found.repository, "ready") is None
     assert git(found.repository, "show", "--name-only", "--format=", "ready").split() == ["new"]
+
+
+def test_a_branch_that_was_made_or_changed_meanwhile_is_left_alone(found: Service, git: Git) -> None:
+    with open_worktree(found) as first, open_worktree(found) as second:
+        first.publish("ready")
+        git(first.top, "switch", "--quiet", "ready")
+        (first.root / "mine").touch()
+        first.commit("Mine\n")
+        git(first.top, "switch", "--quiet", "--detach")
+        with pytest.raises(UpdateError, match="the branch ready was made or changed while this ran"):
+            second.publish("ready")
+        with pytest.raises(UpdateError, match="made or changed"):
+            second.keep("ready", first.base)
+        assert git(found.repository, "rev-parse", "ready").strip() == first.head()
+        second.publish("ready", first.head())
+    assert git(found.repository, "rev-parse", "ready").strip() == second.base
 
 
 def test_a_tree_with_conflicts_is_kept_on_its_branch(found: Service, git: Git) -> None:

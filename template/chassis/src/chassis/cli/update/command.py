@@ -76,7 +76,9 @@ def update(
         report.fail(error)
         code = FAILED
     except KeyboardInterrupt:
-        report.fail(UpdateError("stopped; the service is as it was"))
+        branch = report.result.branch
+        what = f"the branch {branch} was made already" if branch else "the service is as it was"
+        report.fail(UpdateError(f"stopped; {what}"))
         code = STOPPED
     report.close()
     raise typer.Exit(code)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from chassis.cli.update import git
 from chassis.cli.update.errors import UpdateError
 from chassis.cli.update.process import Running, run
 
@@ -22,7 +23,8 @@ def render(clone: Path, commit: str, answers: Path, directory: Path, *, service:
     ``service`` is the folder whose own uv fetches Copier if neither is installed on this machine.
     """
     options = ("--quiet", "--defaults", "--data-file", answers, "--vcs-ref", commit)
-    with _copier(["copy", *options, clone, directory], directory.parent, service) as running:
+    command: list[str | Path] = ["copy", *options, clone, directory]
+    with _copier(command, directory.parent, service, temporary=directory.parent) as running:
         done = running.wait()
     if done.code != 0:
         raise UpdateError(f"Copier could not render version {commit} of the template", output=done.output)
@@ -30,17 +32,18 @@ def render(clone: Path, commit: str, answers: Path, directory: Path, *, service:
 
 @contextmanager
 def updating(
-    tree: Path, commit: str, data: Mapping[str, str], *, trust: bool, service: Path
+    tree: Path, commit: str, data: Mapping[str, str], *, trust: bool, service: Path, temporary: Path
 ) -> Iterator[Callable[[], str]]:
     """Update a service in its second tree, beside the block.
 
     The block gets what waits for the end, and returns what the migrations printed or raises ``UpdateError``.
-    ``service`` is its own folder, as for ``render``. Conflicts are no failure here: look for them after.
+    ``service`` is its own folder, as for ``render``; ``temporary`` is one for what Copier leaves when it is
+    killed. Conflicts are no failure here: look for them after.
     """
     options = ["--quiet", "--defaults", "--skip-answered", "--conflict", "inline", "--vcs-ref", commit]
     options += ["--trust"] if trust else []
     options += [part for name, value in data.items() for part in ("--data", f"{name}={value}")]
-    with _copier(["update", *options, "."], tree, service) as running:
+    with _copier(["update", *options, "."], tree, service, temporary=temporary) as running:
 
         def finish() -> str:
             done = running.wait()
@@ -61,13 +64,13 @@ def find_uv(service: Path) -> Path | None:
     return Path(found).absolute() if found else None
 
 
-def _copier(arguments: Sequence[str | Path], directory: Path, service: Path) -> Running:
+def _copier(arguments: Sequence[str | Path], directory: Path, service: Path, *, temporary: Path) -> Running:
     program = _program(service)
     if program is None:
         raise UpdateError(
             f"Copier {PIN} is needed: install uv, which fetches it, or pip install copier=={PIN}"
         )
-    return Running([*program, *arguments], directory)
+    return Running([*program, *arguments], directory, {**git.settings(), "TMPDIR": str(temporary)})
 
 
 @cache

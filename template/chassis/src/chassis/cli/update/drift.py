@@ -85,7 +85,8 @@ def heal(service: Path, rendered: Path, edits: list[Edit]) -> str:
         mine, original = service / edit.path, rendered / edit.path
         undone.append(_difference(mine, original, edit.path))
         if edit.state is State.ADDED:
-            mine.unlink()
+            # One that git ignores is not in the tree that is healed.
+            mine.unlink(missing_ok=True)
             continue
         mine.parent.mkdir(parents=True, exist_ok=True)
         mine.unlink(missing_ok=True)

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from chassis.cli.update import advice, changelog, checks, copier_run, drift, tooling
 from chassis.cli.update.errors import UpdateError
-from chassis.cli.update.git import lines
+from chassis.cli.update.git import git, lines
 from chassis.cli.update.ownership import Owner, Ownership
 from chassis.cli.update.plan import Plan, Request, make_plan
+from chassis.cli.update.process import held
 from chassis.cli.update.report import Report, Result
 from chassis.cli.update.service import (
     ANSWERS,
@@ -112,6 +113,7 @@ class _Steps:
         if not any(edit.is_drift for edit in self.edits):
             return
         self.result.healed = drift.heal(self.tree.root, self.before, self.edits)
+        self._add_ignored()
         self.tree.commit("Restore the template's files that were edited by hand\n")
         self.report.say("Restored; this undid:")
         self.report.block(self.result.healed)
@@ -138,7 +140,12 @@ class _Steps:
         tree.commit("Read the template from a clone\n", signed=False)
         finish = self.running.enter_context(
             copier_run.updating(
-                tree.root, plan.commit, self.request.data, trust=bool(migrations), service=self.service.root
+                tree.root,
+                plan.commit,
+                self.request.data,
+                trust=bool(migrations),
+                service=self.service.root,
+                temporary=self.before.parent,
             )
         )
         return _Update(finish, base, source_line(text))
@@ -155,16 +162,29 @@ class _Steps:
         updated = answers.read_text(encoding="utf-8")
         answers.write_text(with_source_line(updated, update.source), encoding="utf-8")
         self._require_merged()
+        self._add_ignored()
+
+    def _add_ignored(self) -> None:
+        """Take the template's files also where the owner's ``.gitignore`` names them: the tests see them too."""
+        root, ownership = self.tree.root, Ownership.read(self.tree.root)
+        ignored = lines(root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard")
+        mine = [
+            path for path in ignored if ownership.owner(path) is Owner.TEMPLATE and not path.endswith(".pyc")
+        ]
+        if mine:
+            git(root, "add", "--force", "--", *mine)
 
     def _require_merged(self) -> None:
         """Stop when Copier left something for a person to decide."""
         files = tuple(checks.unmerged(self.tree.top, self.tree.base))
         if files:
             self.result.status = "unmerged"
+            edited = {(self.service.folder / edit.path).as_posix() for edit in self.edits if edit.is_drift}
+            heals = not self.request.heal and edited & set(files)
+            restore = f"{healing(self.service.root)} restores what was edited in the template's files, "
             raise self._stop(
                 "these files have conflicts",
-                f"{healing(self.service.root)} restores what was edited in the template's files,"
-                " --keep lets you solve them by hand",
+                f"{restore if heals else ''}--keep lets you solve them by hand",
                 files=files,
             )
 
@@ -234,8 +254,9 @@ class _Steps:
         if not self.request.keep:
             return UpdateError(f"{what}, so nothing was changed: {advice}", output=output, files=files)
         tree, branch = self.tree, self.plan.branch
-        tree.keep(branch)
-        self.result.branch, self.result.worktree = branch, str(tree.top)
+        with held():
+            tree.keep(branch, self.plan.taken)
+            self.result.branch, self.result.worktree = branch, str(tree.top)
         return UpdateError(
             f"{what}; the branch {branch} is kept in {tree.root}: finish it there, git add --all &&"
             f" git commit, then git worktree remove --force {tree.top}",
@@ -245,8 +266,9 @@ class _Steps:
 
     def _publish(self) -> None:
         branch = self.plan.branch
-        self.tree.publish(branch)
-        self.result.status, self.result.branch = "updated", branch
+        with held():
+            self.tree.publish(branch, self.plan.taken)
+            self.result.status, self.result.branch = "updated", branch
         self.report.say(f"The branch {branch} is ready. Look at it, then take it or push it:")
         self.report.block(f"git diff HEAD...{branch}\ngit merge {branch}\ngit push origin {branch}")
 

@@ -6,7 +6,12 @@ from pathlib import Path
 from chassis.cli.update.errors import UpdateError
 from chassis.cli.update.process import Completed, run
 
-__all__ = ["attempt", "git", "lines"]
+__all__ = ["attempt", "git", "lines", "settings"]
+
+HOOKS = ("core.hooksPath", os.devnull)
+# With "error", which some have in their own configuration, Copier loses in silence what it cannot apply; "fix"
+# changes lines of the owner.
+WHITESPACE = ("apply.whitespace", "nowarn")
 
 
 def git(directory: Path, *arguments: str | Path, text: str = "") -> str:
@@ -25,6 +30,15 @@ def lines(directory: Path, *arguments: str | Path) -> list[str]:
 def attempt(directory: Path, *arguments: str | Path, text: str = "") -> Completed:
     """Run git and leave it to the caller what a failure means. Raises ``UpdateError`` without git."""
     try:
-        return run(["git", "-c", f"core.hooksPath={os.devnull}", *arguments], directory, text=text)
+        return run(["git", "-c", "=".join(HOOKS), *arguments], directory, text=text)
     except FileNotFoundError as error:
         raise UpdateError("git is not installed: install it and run this again") from error
+
+
+def settings() -> dict[str, str]:
+    """Return the environment that sets up the git inside another program, whatever its user has configured."""
+    first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    environ = {"GIT_CONFIG_COUNT": str(first + 2)}
+    for number, (key, value) in enumerate((HOOKS, WHITESPACE), first):
+        environ |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return environ

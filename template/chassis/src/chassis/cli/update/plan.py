@@ -1,5 +1,6 @@
 """What is to be done: from which version of the template to which, and on which branch."""
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from chassis.cli.update.report import Report
 from chassis.cli.update.service import Service
 from chassis.cli.update.template import Template, fetch, tags_of
 from chassis.cli.update.versions import Recorded, Version, newest
-from chassis.cli.update.worktree import checked_out
+from chassis.cli.update.worktree import checked_out, commit_of
 
 __all__ = ["Plan", "Request", "check", "make_plan"]
 
@@ -38,6 +39,8 @@ class Plan:
     newest: Version
     target: Version | None
     branch: str
+    # What the branch is at before: it was taken, and its name is free.
+    taken: str = ""
 
     @property
     def commit(self) -> str:
@@ -62,9 +65,8 @@ def make_plan(service: Service, request: Request, folder: Path) -> Plan:
     stays = not recorded.release < release or (request.data and not request.to)
     target = None if stays else release
     branch = _branch(service, request, recorded, target)
-    if branch:
-        _require_new(service, branch)
-    return Plan(template, recorded, release, target, branch)
+    taken = _require_new(service, branch) if branch else ""
+    return Plan(template, recorded, release, target, branch, taken)
 
 
 def check(service: Service, request: Request, report: Report) -> bool:
@@ -102,22 +104,28 @@ def _choose(tags: list[str], wanted: str) -> Version:
 def _branch(service: Service, request: Request, recorded: Recorded, target: Version | None) -> str:
     """Name the branch; empty when there is nothing to do. A service in a folder adds the folder's name."""
     folder = service.folder.as_posix()
-    place = "" if folder == "." else f"-{folder.replace('/', '-')}"
+    place = "" if folder == "." else f"-{_within_a_branch(folder)}"
     if target is not None:
         return f"chassis-update-{target}{place}"
     if request.data:
-        return f"chassis-answers-{'-'.join(sorted(request.data))}{place}"
+        return f"chassis-answers-{_within_a_branch('-'.join(sorted(request.data)))}{place}"
     return f"chassis-heal-{recorded}{place}" if request.heal else ""
 
 
-def _require_new(service: Service, branch: str) -> None:
-    """Refuse to make a branch twice, unless it was taken: then its name is free for the next."""
-    if attempt(service.repository, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}").code != 0:
-        return
+def _within_a_branch(name: str) -> str:
+    """Return a name without what git does not allow in that of a branch; letters of any language are allowed."""
+    return re.sub(r"[^\w.-]+|\.(?=[.-]|lock\b|$)", "-", name)
+
+
+def _require_new(service: Service, branch: str) -> str:
+    """Refuse to make a branch twice, unless it was taken: then its name is free, and what it is at returned."""
+    there = commit_of(service.repository, branch)
+    if not there:
+        return ""
     tree = checked_out(service.repository, branch)
     taken = attempt(service.repository, "merge-base", "--is-ancestor", f"refs/heads/{branch}", "HEAD")
     if tree is None and taken.code == 0:
-        return
+        return there
     drop = f"git branch -D {branch}"
     if tree is None:
         ways = f"take it (git merge {branch}) or drop it ({drop})"

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Self
 
-__all__ = ["Completed", "Running", "run", "stoppable", "surroundings"]
+__all__ = ["Completed", "Running", "held", "run", "stoppable", "surroundings"]
 
 # They tell a program which tree or environment it works on, and would name the service's own.
 MISLEADING = (
@@ -80,7 +80,8 @@ class Running:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._process:
-            if kind is not None:
+            # One that was waited for has no number any more: another program may have it.
+            if kind is not None and self._process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -117,3 +118,13 @@ def stoppable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Let a signal that would end the block wait for its end: for what must be known as done or as not done."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*STOPPING, signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

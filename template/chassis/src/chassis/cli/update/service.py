@@ -107,6 +107,11 @@ def require_clean(service: Service) -> None:
             "not everything is committed: commit these files, ignore or remove them, and run this again",
             files=files,
         )
+    if not lines(service.root, "ls-files", "-z", "--", "chassis/src/chassis"):
+        raise UpdateError(
+            "the files of chassis/ are not in git, so no update can reach them: it is ignored, or a link;"
+            " git add --force chassis && git commit"
+        )
     if attempt(service.root, "var", "GIT_COMMITTER_IDENT").code != 0:
         raise UpdateError("git knows no name to commit under: git config user.name and user.email")
 

@@ -14,6 +14,8 @@ from chassis.cli.update.versions import Recorded, Version
 __all__ = ["Template", "address", "fetch", "tags_of"]
 
 SHORTCUTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
+# Said, since some have forbidden git to find a bare repository by itself (safe.bareRepository).
+BARE = ("--git-dir", ".")
 MOVED = (
     "without a network, name a clone or a bundle file with --template; if the template moved, write its new"
     " address to _src_path in .copier-answers.yml and commit"
@@ -28,14 +30,14 @@ class Template:
 
     def tags(self) -> list[str]:
         """All tags, of releases and others."""
-        return git(self.clone, "tag", "--list").split()
+        return git(self.clone, *BARE, "tag", "--list").split()
 
     def describe(self, commit: str) -> str:
         """Return a recorded commit in git's words; as it is, where no release comes before it.
 
         Raises ``UpdateError`` if this clone does not have it.
         """
-        if attempt(self.clone, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}").code != 0:
+        if attempt(self.clone, *BARE, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}").code != 0:
             raise UpdateError(
                 f"the template has no commit {commit}, which this service was rendered from:"
                 " its tag was removed, the clone is too old or shallow (git fetch --unshallow --tags),"
@@ -43,7 +45,7 @@ class Template:
             )
         if Recorded.parse(commit) is not None:
             return commit
-        done = attempt(self.clone, "describe", "--tags", "--match", "[0-9]*.[0-9]*.[0-9]*", commit)
+        done = attempt(self.clone, *BARE, "describe", "--tags", "--match", "[0-9]*.[0-9]*.[0-9]*", commit)
         found = Recorded.parse(done.stdout.strip())
         return commit if found is None else found.described
 
@@ -84,7 +86,7 @@ class Template:
         return {}
 
     def _file(self, commit: str, path: str) -> str:
-        done = attempt(self.clone, "show", f"{commit}:{path}")
+        done = attempt(self.clone, *BARE, "show", f"{commit}:{path}")
         return done.stdout if done.code == 0 else ""
 
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from chassis.cli.update.errors import UpdateError
 from chassis.cli.update.git import attempt, git, lines
+from chassis.cli.update.process import held
 from chassis.cli.update.service import Service
 
-__all__ = ["Worktree", "checked_out", "open_worktree"]
+__all__ = ["Worktree", "checked_out", "commit_of", "open_worktree"]
 
 PREFIX = "chassis-update-"
 # Locked while its update runs. The lock goes with the process, however that ends: a free one is left over.
@@ -48,16 +50,22 @@ class Worktree:
         """Forget the commits since one, not their content. `git reset` refuses with conflicts."""
         git(self.top, "update-ref", "--no-deref", "HEAD", commit)
 
-    def publish(self, branch: str) -> None:
+    def publish(self, branch: str, taken: str = "") -> None:
         """Give the commits a branch: the only thing that the service's repository sees of all this.
 
-        A branch of that name is moved: whoever made the plan knows that everything on it was taken.
+        A branch of that name is moved if it is still at the commit that was ``taken``. Raises ``UpdateError``
+        if it is not: another update was faster, and somebody may have gone on from there.
         """
+        if commit_of(self.top, branch) != taken:
+            raise UpdateError(
+                f"the branch {branch} was made or changed while this ran, and is as it was: take it or drop it"
+                f" (git branch -D {branch}), then run this again"
+            )
         git(self.top, "branch", "--force", "--", branch, "HEAD")
 
-    def keep(self, branch: str) -> None:
+    def keep(self, branch: str, taken: str = "") -> None:
         """Leave the tree, unmerged as it is, on a branch, to be finished by hand."""
-        self.publish(branch)
+        self.publish(branch, taken)
         git(self.top, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
         self.kept = True
 
@@ -79,11 +87,17 @@ def open_worktree(service: Service) -> Iterator[Worktree]:
         git(service.repository, "worktree", "add", "--quiet", "--detach", tree.top, tree.base)
         yield tree
     finally:
-        if tree.kept:
-            (folder / LOCK).unlink()
-        else:
-            _remove(service.repository, tree.top)
-        lock.close()
+        with held():
+            if tree.kept:
+                (folder / LOCK).unlink()
+            else:
+                _remove(service.repository, tree.top)
+            lock.close()
+
+
+def commit_of(repository: Path, branch: str) -> str:
+    """Return the commit that a branch is at; empty if there is no such branch."""
+    return attempt(repository, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}").stdout.strip()
 
 
 def checked_out(repository: Path, branch: str) -> Path | None:
