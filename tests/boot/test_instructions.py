@@ -12,6 +12,7 @@ from typing import Any
 
 import copier
 import pytest
+import yaml
 from type_cache import type_cache
 
 from chassis.bundles.database.settings import DEFAULT_URL
@@ -238,6 +239,17 @@ def test_every_path_that_the_readme_names_exists(with_database: Path) -> None:
     )
     assert paths
     assert [path for path in paths if not (with_database / path).exists()] == []
+
+
+def test_the_guides_are_where_the_readme_of_a_service_says(in_memory: Path) -> None:
+    answers = yaml.safe_load((in_memory / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert "_src_path" in answers
+    assert "`_src_path` in `.copier-answers.yml`" in (in_memory / "README.md").read_text(encoding="utf-8")
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    for guide in ("how-to/add-to-a-service", "how-to/deploy", "how-to/observe", "how-to/update"):
+        assert f"({guide}.md)" in index
+    for page in ("settings", "metrics", "errors"):
+        assert f"(reference/{page}.md)" in index
 
 
 def test_every_target_that_the_documents_name_exists(in_memory: Path) -> None:
