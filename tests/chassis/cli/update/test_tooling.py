@@ -96,6 +96,20 @@ def test_the_tests_run_by_make_with_the_uv_that_is_there(service: Path, install:
     assert len(again.stdout.split()) == 1
 
 
+def test_the_uv_of_a_service_in_a_folder_of_any_name_runs(
+    service: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv = service / "our $(x) dir's" / ".uv/bin/uv"
+    uv.parent.mkdir(parents=True)
+    uv.write_text("#!/bin/sh\necho ran $1\n")
+    uv.chmod(0o755)
+    monkeypatch.setattr("chassis.cli.update.tooling.find_uv", lambda _: uv)
+    (service / "Makefile").write_text("test:\n\t@$(UV) sync\n")
+    done = run_tests(service, service, stale_lock=False)
+    assert done is not None
+    assert done.stdout == "ran sync\n", done.stderr
+
+
 @pytest.mark.parametrize("makefile", [None, "all:\n"])
 def test_no_target_no_tests(service: Path, install: Install, makefile: str | None) -> None:
     (service / "Makefile").unlink()

@@ -1,5 +1,6 @@
 """The service's own tools, run in the second tree: lock, formatter and tests."""
 
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -71,7 +72,10 @@ def test(root: Path, service: Path, *, stale_lock: bool) -> Completed | None:
     if not (root / "Makefile").is_file() or shutil.which("make") is None:
         return None
     uv = find_uv(service)
-    tools = [f"PYTHON={sys.executable}", *([f"UV={uv.resolve()}"] if uv else [])]
+    # The Makefile quotes PYTHON. It cannot quote UV, which it looks for in a list.
+    own = shlex.quote(str(uv.resolve())) if uv else ""
+    given = {"PYTHON": sys.executable, **({"UV": own} if own else {})}
+    tools = [f"{name}={value.replace('$', '$$')}" for name, value in given.items()]
     command = ["make", "--no-print-directory", *tools, "test"]
     # A stale lock is what can be installed; without this, uv would try to renew it, and fail.
     done = run(command, root, environ={"UV_FROZEN": "1"} if stale_lock else {})
