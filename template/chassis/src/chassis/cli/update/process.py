@@ -123,8 +123,17 @@ def stoppable() -> Iterator[None]:
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Let a signal that would end the block wait for its end: for what must be known as done or as not done."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*STOPPING, signal.SIGINT))
+    came: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    # Not by a mask: it holds for one thread, and any other thread would take the signal.
+    before = {number: signal.signal(number, note) for number in (*STOPPING, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])

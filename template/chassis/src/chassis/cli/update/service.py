@@ -107,7 +107,7 @@ def require_clean(service: Service) -> None:
             "not everything is committed: commit these files, ignore or remove them, and run this again",
             files=files,
         )
-    if not lines(service.root, "ls-files", "-z", "--", "chassis/src/chassis"):
+    if not lines(service.root, "ls-files", "-z", "--", "chassis"):
         raise UpdateError(
             "the files of chassis/ are not in git, so no update can reach them: it is ignored, or a link;"
             " git add --force chassis && git commit"
