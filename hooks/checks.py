@@ -30,8 +30,9 @@ would compile the library and its packages anew, and each of pytest's the tests.
 """
 BIN = Path(sys.executable).parent
 BUNDLES = ["--bundle", "database=chassis.bundles.database:DatabaseSettings"]
-# A process that has nothing left takes tests of another: the longest would else be alone at the end.
-PYTEST: list[Path | str] = [BIN / "pytest", "-n", "2", "--dist", "worksteal", "-q"]
+# Tests wait for services, git, uv and mypy: on two cores a third process fills the gaps, and saves a tenth. One that has
+# nothing left takes tests of another: the longest would else be alone at the end.
+PYTEST: list[Path | str] = [BIN / "pytest", "-n", "3", "--dist", "worksteal", "-q"]
 LIBRARY = "tests/chassis"
 BUNDLED = "tests/chassis/bundles"
 WHOLE = [f"tests/{name}" for name in ("boot", "security", "render", "update", "hooks", "docs", "bench")]
@@ -56,8 +57,7 @@ STEPS: dict[str, list[Path | str]] = {
         *(*PYTEST, BUNDLED, "--cov", "--cov-append", "--cov-report=term"),
         f"--junitxml={REPORTS / 'bundles.xml'}",
     ],
-    # They wait for git, uv, mypy and services: a third process fills the gaps, and saves a tenth.
-    "tests of the whole": [*PYTEST, *WHOLE, "-n", "3", f"--junitxml={REPORTS / 'whole.xml'}"],
+    "tests of the whole": [*PYTEST, *WHOLE, f"--junitxml={REPORTS / 'whole.xml'}"],
 }
 
 
