@@ -30,8 +30,8 @@ would compile the library and its packages anew, and each of pytest's the tests.
 """
 BIN = Path(sys.executable).parent
 BUNDLES = ["--bundle", "database=chassis.bundles.database:DatabaseSettings"]
-# Tests wait for services, git, uv and mypy: on two cores a third process fills the gaps, and saves a tenth. One that has
-# nothing left takes tests of another: the longest would else be alone at the end.
+# Tests wait for services, git, uv and mypy: on two cores a third process fills the gaps, and saves a tenth. One that
+# has nothing left takes tests of another: the longest would else be alone at the end.
 PYTEST: list[Path | str] = [BIN / "pytest", "-n", "3", "--dist", "worksteal", "-q"]
 LIBRARY = "tests/chassis"
 BUNDLED = "tests/chassis/bundles"

@@ -21,7 +21,7 @@ from releases import HANDED_OVER, Releases, commit, numbers
 # A loaded machine is slow, not wrong.
 pytestmark = pytest.mark.timeout(600)
 
-SAMPLE = 6
+SAMPLE = 4
 # A prime, so that a few seeds spread over journeys and answers, and many visit all.
 STRIDE = 7919
 # Of how many histories one also runs the service's own tests.
