@@ -163,9 +163,10 @@ class Server:
 class Stack:
     """Everything that runs, and what was seen of it."""
 
-    def __init__(self, service: str, prometheus: str, sink: Server) -> None:
+    def __init__(self, service: str, prometheus: str, alertmanager: str, sink: Server) -> None:
         self.service = httpx2.Client(base_url=service, timeout=10)
         self.prometheus = httpx2.Client(base_url=prometheus, timeout=30)
+        self.alertmanager = httpx2.Client(base_url=alertmanager, timeout=30)
         self._sink = sink
 
     def ask(self, path: str, **parameters: str) -> Any:
@@ -187,6 +188,11 @@ class Stack:
             for alert in message["alerts"]
             if path == receiver and alert["labels"]["alertname"] == name and alert["status"] == status
         ]
+
+    def inhibited(self) -> set[str]:
+        """The names of the alerts that Alertmanager keeps to itself because of another."""
+        alerts = self.alertmanager.get("/api/v2/alerts").raise_for_status().json()
+        return {alert["labels"]["alertname"] for alert in alerts if alert["status"]["inhibitedBy"]}
 
     def messages(self) -> int:
         """How many messages came so far."""
@@ -342,9 +348,9 @@ def stack(
             process = Process(command, folder=folder, environ=environ, log=folder / f"{name}.log")
             stopped.callback(process.kill)
             process.start()
-        running = Stack(f"http://{service}", f"http://{prometheus}", sink)
-        stopped.callback(running.service.close)
-        stopped.callback(running.prometheus.close)
+        running = Stack(f"http://{service}", f"http://{prometheus}", f"http://{alertmanager}", sink)
+        for client in (running.service, running.prometheus, running.alertmanager):
+            stopped.callback(client.close)
         wait_until(lambda: answers(running.service, "/health/ready"), orders.log.read_text(encoding="utf-8"))
         wait_until(lambda: answers(running.prometheus, "/-/ready"), "Prometheus is ready")
         stopped.enter_context(load(running))
