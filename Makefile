@@ -14,7 +14,7 @@ demo: .venv/.tools ## Render a service, run it on PORT, show one request; ONCE=1
 test: $(if $(FRESH),.venv/.fresh,.venv/.all) ## Check everything; FRESH=1 with the newest packages
 	@$(BIN)/python hooks/checks.py
 
-test-ops: .venv/.all ## Build, run and watch what surrounds a service, with real tools; installs Debian packages
+test-ops: .venv/.all ## Install, adopt, build, run and watch services with the real tools; installs Debian packages
 	@$(BIN)/python hooks/ops.py
 
 test-update: .venv/.all ## Update 300 generated histories of services; HISTORIES=n another number

@@ -16,10 +16,17 @@ from typing import Any
 import copier
 import httpx2
 import pytest
+from quick_copier import quick_copier
 
 ROOT = Path(__file__).resolve().parents[2]
 # Seconds, generous because a machine may be busy; nothing waits longer than it must.
 PATIENCE = 100.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick() -> Iterator[None]:
+    with quick_copier():
+        yield
 
 
 @pytest.fixture(scope="session")

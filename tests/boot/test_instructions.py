@@ -61,6 +61,7 @@ def remove_items(service: Path, package: str) -> Path:
     return service / "src" / package / "app.py"
 
 
+@pytest.mark.ops
 def test_the_tutorial_ends_with_a_service_that_passes(
     template: Path, tmp_path: Path, check: Callable[[Path], None], start: Callable[..., Any]
 ) -> None:
@@ -94,6 +95,7 @@ def test_the_tutorial_ends_with_a_service_that_passes(
     assert running.client.get("/items").status_code == 404
 
 
+@pytest.mark.ops
 def test_a_bundle_of_ones_own_is_added_as_its_page_says(
     template: Path, tmp_path: Path, check: Callable[[Path], None], start: Callable[..., Any]
 ) -> None:
@@ -202,6 +204,7 @@ def test_the_readme_shows_what_is_rendered(template: Path, with_database: Path, 
     ] == []
 
 
+@pytest.mark.ops
 @pytest.mark.parametrize("bundles", [[], ["database"]], ids=["memory", "database"])
 def test_the_example_is_deleted_as_the_readme_says(
     bundles: list[str], template: Path, tmp_path: Path, check: Callable[[Path], None]

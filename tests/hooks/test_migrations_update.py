@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ merge = importlib.import_module("merge")
 renamed_file = importlib.import_module("renamed_file")
 Refused = importlib.import_module("refused").Refused
 Service = importlib.import_module("service").Service
+
+Once = Callable[[str, Callable[[Path], Any]], Any]
 
 LINES = "".join(f"line {number}\n" for number in range(1, 10))
 RENAMED = ["edited", "deleted", "conflict", "untouched", "taken", "binary", "renamed", "chained"]
@@ -86,11 +89,15 @@ def commit(folder: Path, tag: str | None = None) -> None:
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(once: Once) -> Path:
     """A template that renames files, a question and an answer between two versions."""
-    folder = tmp_path_factory.mktemp("template")
+    made: Path = once("migrations-template", make_template)
+    return made
+
+
+def make_template(folder: Path) -> Path:
     rendered = folder / "template"
-    rendered.mkdir()
+    rendered.mkdir(parents=True)
     git(folder, "init", "--quiet", "--initial-branch=main")
     (folder / "copier.yml").write_text(SETTINGS + OLD_QUESTIONS)
     (rendered / "{{ _copier_conf.answers_file }}.jinja").write_text(ANSWERS_FILE)
@@ -122,9 +129,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def edited(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A service of the old version, which its owner edited."""
-    folder = tmp_path_factory.mktemp("edited") / "service"
+def edited(template: Path, once: Once) -> Path:
+    """A service of the old version, which its owner edited. Copy it before you change it."""
+    made: Path = once("migrations-edited", lambda folder: edit_a_service(template, folder / "service"))
+    return made
+
+
+def edit_a_service(template: Path, folder: Path) -> Path:
     answers = {"db": "postgres", "features": ["cache", "tasks"]}
     copier.run_copy(str(template), folder, data=answers, vcs_ref="0.1.0", defaults=True, quiet=True)
     git(folder, "init", "--quiet", "--initial-branch=main")
@@ -146,9 +157,14 @@ def edited(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def updated(edited: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The service after the update, and what the migration printed."""
-    folder = Path(shutil.copytree(edited, tmp_path_factory.mktemp("updated") / "service"))
+def updated(edited: Path, once: Once) -> tuple[Path, str]:
+    """The service after the update, and what the migration printed. Copy it before you change it."""
+    made: tuple[Path, str] = once("migrations-updated", lambda folder: update(edited, folder / "service"))
+    return made
+
+
+def update(edited: Path, folder: Path) -> tuple[Path, str]:
+    shutil.copytree(edited, folder)
     command = [
         sys.executable,
         "-m",

@@ -71,3 +71,12 @@ def test_what_is_installed_is_an_exact_version(pytestconfig: pytest.Config) -> N
     assert [
         version for one in named for version in one.values() if not re.fullmatch(r"[0-9.]+", version)
     ] == []
+
+
+def test_whatever_is_marked_for_it_lies_where_it_looks(ops: ModuleType, pytestconfig: pytest.Config) -> None:
+    mark = "pytest.mark." + "ops"
+    root = pytestconfig.rootpath
+    marked = [file for file in (root / "tests").rglob("test_*.py") if mark in file.read_text("utf-8")]
+    searched = [root / folder for folder in ops.FOLDERS_OF_TESTS]
+    assert marked
+    assert [file for file in marked if not any(file.is_relative_to(folder) for folder in searched)] == []

@@ -59,11 +59,6 @@ def pytest_sessionstart() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Know the marker also where the configuration of the repository does not name it."""
-    config.addinivalue_line("markers", "ops: needs real tools of operations; `make test-ops` installs them")
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test of this folder, so that none is left out by `-m ops`; begin with the folders that take long."""

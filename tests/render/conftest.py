@@ -7,6 +7,7 @@ import itertools
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,7 @@ def to_answers(row: Mapping[str, Any]) -> Answers:
     return answers
 
 
+@cache
 def matrix() -> dict[str, Answers]:
     """Every answer set that is rendered: all off, all on, each alone, and the pairwise rows."""
     varied = factors()

@@ -46,6 +46,7 @@ def to_commit(service: Path) -> set[str]:
     return set(done.stdout.split("\0")) - {""}
 
 
+@pytest.mark.ops
 @pytest.mark.timeout(400)
 def test_a_service_installs_uv_locks_checks_and_tests_itself(
     render: Callable[..., Path], make: Callable[..., str]

@@ -4,11 +4,8 @@ All of it is made once a session, whatever the number of workers, and only read 
 """
 
 import contextlib
-import fcntl
 import io
 import json
-import os
-import pickle
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -38,32 +35,6 @@ GIT_CONFIG = "[user]\nname = Test\nemail = test@example.com\n[init]\ntemplateDir
 @pytest.fixture(scope="session", autouse=True)
 def _quick() -> Iterator[None]:
     with quick_copier():
-        yield
-
-
-@pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """Make something in a folder of its own, in the first worker that wants it; all get what was returned."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "update"
-    shared.mkdir(exist_ok=True)
-
-    def made(name: str, make: Callable[[Path], Any]) -> Any:
-        result = shared / f"{name}.pickle"
-        with locked(shared / f"{name}.lock"):
-            if not result.exists():
-                shutil.rmtree(shared / name, ignore_errors=True)
-                result.write_bytes(pickle.dumps(make(shared / name)))
-        return pickle.loads(result.read_bytes())
-
-    return made
-
-
-@contextlib.contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Wait until no other worker holds the file."""
-    with file.open("w") as opened:
-        fcntl.flock(opened, fcntl.LOCK_EX)
         yield
 
 

@@ -13,9 +13,11 @@ import importlib.util
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC)
 RENDERED = ("copier.yml", "questions", "template")
 # What a release is made of: all that Copier and the release script read.
-TREE = (*RENDERED, "hooks/release.py", "hooks/migrations", "CHANGELOG.md")
+TREE = (*RENDERED, "hooks/release.py", "hooks/migrations", "CHANGELOG.md", ".gitattributes", ".gitignore")
 CHANGED = "changed by the following release"
 # What ``last`` leaves to the owners.
 HANDED_OVER = "SECURITY.md"
@@ -48,14 +50,13 @@ class Releases:
         """Build the repository in a new folder."""
         if git(ROOT, "rev-parse", "--is-shallow-repository").strip() == "true":
             raise RuntimeError("the clone is shallow, so the releases are not in it: git fetch --unshallow")
-        git(ROOT, "clone", "--quiet", "--no-checkout", str(ROOT), str(folder))
+        git(ROOT, "init", "--quiet", "--initial-branch=main", str(folder))
         for setting in ("user.name=Test", "user.email=test@example.com", "commit.gpgsign=false"):
             git(folder, "config", *setting.split("="))
-        commits = {found.version: found.commit for found in _release_script().released_versions(folder)}
-        git(folder, "tag", "--delete", *git(folder, "tag", "--list").split())
-        for version, commit in commits.items():
-            git(folder, "tag", version, commit)
+        commits = {found.version: found.commit for found in _release_script().released_versions(ROOT)}
         released = sorted(commits, key=numbers)
+        for version in released:
+            _commit_release(folder, version, commits[version])
         present = _commit_tree_as_it_is(folder, released)
         if present not in commits:
             _release(folder, present, "The tree as it is.")
@@ -68,6 +69,7 @@ class Releases:
         _edit(folder, "template/Makefile.jinja", lambda text: _second_line(text, "# patched"))
         _release(folder, patch, "A patch of the older line.")
         git(folder, "checkout", "--quiet", "-B", "main", last)
+        git(folder, "gc", "--quiet")
         older = tuple(version for version in released if version != present)
         return cls(folder, older, present, following, last, patch)
 
@@ -93,12 +95,28 @@ def next_version(version: str, part: int, by: int = 1) -> str:
     return ".".join(str(number) for number in [*parts[:part], parts[part] + by, *([0] * (2 - part))])
 
 
-def _commit_tree_as_it_is(folder: Path, released: list[str]) -> str:
-    """Commit the working tree's files on top of history; returns the version that they are or will be."""
-    git(folder, "checkout", "--quiet", "--detach", git(ROOT, "rev-parse", "HEAD").strip())
+def _commit_release(folder: Path, version: str, commit_of_root: str) -> None:
+    """Commit what a release is made of: every clone that Copier makes would else have all tests and pages too."""
+    _clear(folder)
+    there = git(ROOT, "ls-tree", "--name-only", commit_of_root, *TREE).split()
+    packed = subprocess.run(
+        ["git", "archive", commit_of_root, *there], cwd=ROOT, check=True, capture_output=True
+    ).stdout
+    with tarfile.open(fileobj=BytesIO(packed)) as files:
+        files.extractall(folder, filter="data")
+    commit(folder, f"Release {version}")
+    git(folder, "tag", version)
+
+
+def _clear(folder: Path) -> None:
     for name in TREE:
         place = folder / name
         shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+
+
+def _commit_tree_as_it_is(folder: Path, released: list[str]) -> str:
+    """Commit the working tree's files on top of history; returns the version that they are or will be."""
+    _clear(folder)
     listed = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z", *TREE)
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():

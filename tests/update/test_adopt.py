@@ -132,6 +132,7 @@ def service(shape: Shape, template: Path, tmp_path: Path) -> Path:
     return adopt(template, folder, BEGUN, service_name=shape.name.title(), package_name=shape.package)
 
 
+@pytest.mark.ops
 @every_shape
 def test_an_adopted_application_is_served_inside_the_layer_and_updated(
     shape: Shape, service: Path, tmp_path: Path
@@ -183,6 +184,7 @@ def test_an_adopted_application_is_served_inside_the_layer_and_updated(
     assert appeared == {"SUPPORT.md", ".yamllint", "requirements.txt", "README.rst"} - before.keys()
 
 
+@pytest.mark.ops
 @pytest.mark.parametrize("shape", SHAPES[2:], ids=["equipped"])
 def test_a_dockerfile_is_handed_over(shape: Shape, service: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for who in ("AUTHOR", "COMMITTER"):
@@ -222,6 +224,7 @@ def run_update(service: Path, data: str) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.ops
 @pytest.mark.parametrize("shape", SHAPES[:1], ids=["flat"])
 @pytest.mark.usefixtures("alone", "in_process")
 def test_a_file_that_was_written_before_the_template_had_it_is_for_the_owner_to_decide(
