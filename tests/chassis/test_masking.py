@@ -272,6 +272,11 @@ def test_an_integer_too_long_to_print_is_described() -> None:
     assert MASKER.value("field", 10**5000) == "<int of 16610 bits>"
 
 
+@pytest.mark.parametrize("key", ["pass\u200bword", "\ufeffpassword", "pass\u00adword", "api\u2060Key"])
+def test_what_nobody_sees_in_a_name_is_no_part_of_it(key: str) -> None:
+    assert is_sensitive_key(key)
+
+
 def test_letters_of_full_width_are_letters() -> None:
     wide = "".join(chr(ord(letter) + 0xFEE0) for letter in "password")
     assert is_sensitive_key(wide)

@@ -510,6 +510,27 @@ def test_requests_that_never_finish_are_cut_off(start):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_a_terminal_that_closes_stops_it_as_sigterm_does(start, workers):
+    process = start(DRAIN_DELAY=0, WORKERS=workers)
+    assert get(_listening_port(process), "/").status == 200
+    os.killpg(process.popen.pid, signal.SIGHUP)  # the workers get it too
+    assert process.exit_code() == 0
+    assert process.order("drain announced", "stopped")[-1] == "stopped"
+
+
+def test_it_survives_its_terminal_under_nohup(start):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child process inherits it
+    try:
+        process = start(DRAIN_DELAY=0)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.signal(signal.SIGHUP)
+    assert get(_listening_port(process), "/").status == 200
+    process.signal(signal.SIGTERM)
+    assert process.exit_code() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_thread_that_never_ends_does_not_hold_up_the_stop(start, workers):
     process = start(DRAIN_DELAY=0, SHUTDOWN_TIMEOUT=0.2, WORKERS=workers)
 

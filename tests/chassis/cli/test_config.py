@@ -107,7 +107,7 @@ def test_all_mistakes(show: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         "2 settings are wrong:",
-        "  PORT must be a valid integer, unable to parse string as an integer, not many (environment PORT)",
+        "  PORT must be a valid integer, not many (environment PORT)",
         "  PAYMENTS_API_KEY is required: set it in the environment, .env or a secret file",
     ]
     result = show("--json")

@@ -203,7 +203,7 @@ class TestMistakes:
             ),
             "LOG_KEYS must be JSON, which it is not at character 4 (.env line 1)",
             (
-                "LIMITING_ENABLED must be a valid boolean, unable to interpret input, not maybe (secret file "
+                "LIMITING_ENABLED must be a valid boolean, not maybe (secret file "
                 f"{place.root}/secrets/LIMITING_ENABLED)"
             ),
             "LIMIT_REQUESTS must be greater than 0, not -1 (config/service.yaml line 4)",

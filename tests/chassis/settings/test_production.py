@@ -183,10 +183,7 @@ class TestHooks:
                 "NEEDED is required: set it in the environment, .env or a secret file, or needed in"
                 " config/service.yaml"
             ),
-            (
-                "PART_SIZE must be a valid integer, unable to parse string as an integer, not x"
-                " (environment PART_SIZE)"
-            ),
+            ("PART_SIZE must be a valid integer, not x (environment PART_SIZE)"),
             "DEBUG must be false (environment DEBUG)",
             "PART_RATIO is too large (default)",
         ]
@@ -215,5 +212,5 @@ class TestHooks:
                 return self
 
         assert mistakes(Strict, place, SIZE="x", DEBUG="true") == [
-            "SIZE must be a valid integer, unable to parse string as an integer, not x (environment SIZE)"
+            "SIZE must be a valid integer, not x (environment SIZE)"
         ]

@@ -85,6 +85,12 @@ def test_what_is_not_committed_is_named_and_what_is_ignored_does_not_count(servi
     assert sorted(raised.value.files) == ["SAFETY.md", "new file", "src/orders/app.py"]
 
 
+def test_a_lock_that_was_never_committed_is_to_be_added(service: Path) -> None:
+    (service / "uv.lock").touch()
+    with pytest.raises(UpdateError, match=r"; uv\.lock would come back: git add uv\.lock$"):
+        require_clean(find(service))
+
+
 def test_what_others_left_in_the_repository_does_not_count(
     service: Path, tmp_path: Path, commit: Callable[[Path], str]
 ) -> None:

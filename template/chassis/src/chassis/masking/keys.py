@@ -141,7 +141,9 @@ def _words(key: str) -> tuple[str, ...]:
     if not key.isascii():
         import unicodedata
 
-        key = unicodedata.normalize("NFKC", key)
+        # Letters of another width are the same, and what nobody sees is no part of a name.
+        shown = (letter for letter in key if unicodedata.category(letter) != "Cf")
+        key = unicodedata.normalize("NFKC", "".join(shown))
     return tuple(word.lower() for word in _WORD.findall(key))
 
 

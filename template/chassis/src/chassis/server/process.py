@@ -18,7 +18,7 @@ log = structlog.get_logger("chassis.server")
 
 
 def run(factory: str, settings: ServiceSettings) -> int:
-    """Serve ``factory`` (``orders.app:create_app``) until SIGTERM or SIGINT, and return the exit code.
+    """Serve ``factory`` (``orders.app:create_app``) until SIGTERM, SIGINT or SIGHUP, and return the exit code.
 
     The code is 0 after a drain, 1 if the service could not start or stop, 78 if a setting is wrong, 130 after
     a second SIGINT. The factory is called with the settings in each worker; with ``reload`` it is called

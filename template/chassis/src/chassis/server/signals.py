@@ -7,21 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-__all__ = ["Stop"]
+__all__ = ["Stop", "stopping_signals"]
+
+
+def stopping_signals() -> tuple[signal.Signals, ...]:
+    """Return what asks a process to stop; the closing of its terminal only where that is not ignored (nohup)."""
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hangs_up else []))
 
 
 class Stop:
-    """A request to stop: SIGTERM or SIGINT, or ``request``. A second SIGINT forces.
+    """A request to stop: SIGTERM, SIGINT or SIGHUP, or ``request``. A second SIGINT forces.
 
     The handlers are installed before the application is built: process 1 of a container has no default ones,
-    so a signal that came early would be lost. A worker ignores SIGINT, because Ctrl-C reaches the whole
-    process group and its parent already passes the wish on as SIGTERM.
+    so a signal that came early would be lost. A worker ignores what a terminal sends to the whole process
+    group, SIGINT and SIGHUP, because its parent already passes the wish on as SIGTERM.
     """
 
-    def __init__(self, *, ignore_interrupt: bool = False) -> None:
+    def __init__(self, *, ignore_terminal: bool = False) -> None:
         self.requested = False
         self.forced = False
-        self._ignore_interrupt = ignore_interrupt
+        self._ignore_terminal = ignore_terminal
         self._interrupted = False
         self._with_parent = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -31,9 +37,10 @@ class Stop:
     @contextmanager
     def installed(self) -> Iterator["Stop"]:
         """Handle the signals inside the block. Needs the main thread."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        signal.signal(signal.SIGTERM, self._handle)
-        signal.signal(signal.SIGINT, signal.SIG_IGN if self._ignore_interrupt else self._handle)
+        before = {number: signal.getsignal(number) for number in stopping_signals()}
+        for number in before:
+            ignored = self._ignore_terminal and number != signal.SIGTERM
+            signal.signal(number, signal.SIG_IGN if ignored else self._handle)
         try:
             yield self
         finally:

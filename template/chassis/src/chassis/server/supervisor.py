@@ -17,7 +17,7 @@ from typing import Final
 
 from chassis.lifecycle import Backoff
 from chassis.server import exits
-from chassis.server.signals import Stop
+from chassis.server.signals import Stop, stopping_signals
 from chassis.server.sockets import Sockets
 from chassis.server.worker import THREADS_SECONDS, Worker
 from chassis.service_settings import ServiceSettings
@@ -27,7 +27,8 @@ __all__ = ["Supervisor"]
 
 log = structlog.get_logger("chassis.server")
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+# What a process that is being started must not get before it has handlers.
+_HELD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Seconds granted to workers beyond the longest stop that the settings allow; threads may end after it.
 _OVERDUE: Final = THREADS_SECONDS + 1.0
 
@@ -197,7 +198,7 @@ class Supervisor:
         with reader, writer:
             reader.setblocking(False)
             writer.setblocking(False)
-            before = {number: signal.signal(number, note) for number in _SIGNALS}
+            before = {number: signal.signal(number, note) for number in stopping_signals()}
             wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
             try:
                 yield reader
@@ -214,9 +215,9 @@ def work(factory: str, settings: ServiceSettings, sockets: Sockets, link: Connec
         with suppress(OSError):  # the parent has gone
             link.send("ready")
 
-    with Stop(ignore_interrupt=True).installed() as stop:
+    with Stop(ignore_terminal=True).installed() as stop:
         stop.request_with_parent()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
         # The parent says something only when it stops all workers, and ends the link when it dies.
         worker = Worker(factory, settings, sockets, stop=stop, on_ready=ready, is_last=link.poll)
         code = worker.run()
@@ -228,11 +229,11 @@ def _blocked_signals() -> Iterator[None]:
     """Start a child with its signals on hold until it has handlers: the default ones would kill it."""
     # Starting this process of multiprocessing's own would lift the block before the child is started.
     resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
 
 def _exit_text(code: int) -> str:

@@ -92,6 +92,8 @@ def _words(message: str) -> str:
     message = re.sub(r"^(Value error|Assertion failed), ", "", message)
     message = re.sub(r"^Input should be", "must be", message)
     message = re.sub(r"^Input should", "must", message)
+    # That it is none was said already.
+    message = re.sub(r", unable to (parse string as an? \w+|interpret input)$", "", message)
     return message[:1].lower() + message[1:]
 
 

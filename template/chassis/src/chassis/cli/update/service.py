@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 ANSWERS = ".copier-answers.yml"
+LOCK = "uv.lock"
 # A long value goes on in the lines below it.
 SOURCE_LINE = re.compile(r"^_src_path:.*(?:\n[ \t]+.*)*", re.MULTILINE)
 
@@ -103,10 +104,10 @@ def require_clean(service: Service) -> None:
     entries = lines(service.root, "status", "--porcelain", "-z", "--untracked-files=all", "--", ".")
     if entries:
         files = tuple(entry[3:] for entry in entries if entry[2:3] == " ")
-        raise UpdateError(
-            "not everything is committed: commit these files, ignore or remove them, and run this again",
-            files=files,
-        )
+        told = "not everything is committed: commit these files, ignore or remove them, and run this again"
+        if f"?? {LOCK}" in entries:
+            told += f"; {LOCK} would come back: git add {LOCK}"
+        raise UpdateError(told, files=files)
     if not lines(service.root, "ls-files", "-z", "--", "chassis"):
         raise UpdateError(
             "the files of chassis/ are not in git, so no update can reach them: it is ignored, or a link;"
