@@ -347,6 +347,8 @@ def test_an_open_bracket_hides_the_rest_of_the_text() -> None:
         ("Jane Doe, 12 Main Street, Springfield", "Jane Doe, 12 Main Street, Springfield"),
         ("passphrase: correct horse battery", "passphrase: *** horse battery"),
         ("git@example.com", "git@example.com"),
+        ("pass\u200bword=hunter2abc", "pass\u200bword=hunter2abc"),
+        ("\uff50\uff57\uff44=hunter2abc", "\uff50\uff57\uff44=hunter2abc"),
     ],
 )
 def test_what_is_documented_as_not_found_is_not(text: str, masked: str) -> None:
