@@ -30,7 +30,16 @@ def scope(method: str, path: str, **more: Any) -> dict[str, Any]:
     return {"type": "http", "method": method, "path": path, "headers": [], **more}
 
 
+def quota_of(built: Limits, method: str, path: str) -> Quota | None:
+    limit = built.limit_for(scope(method, path), Peer())
+    return None if limit is None else limit[1]
+
+
 async def answer() -> str:
+    return ""
+
+
+async def answer_once() -> str:
     return ""
 
 
@@ -114,7 +123,6 @@ def test_each_request_has_the_quota_of_the_route_that_answers_it(
     built = limits()
     limit = built.limit_for(scope(method, path), Peer())
 
-    assert built.quota_for(method, path) == (quota, route)
     assert limit is not None
     assert limit[1] == quota
     assert built.route_of(scope(method, path)) == route
@@ -135,13 +143,11 @@ def test_an_endpoint_without_limit_is_not_counted(path: str) -> None:
     built = limits()
 
     assert built.limit_for(scope("GET", path), Peer()) is None
-    assert built.quota_for("GET", path) is None
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/detailed", "/metrics"])
 def test_probes_and_metrics_are_not_counted(path: str) -> None:
     assert limits().limit_for(scope("GET", path), Peer()) is None
-    assert limits().quota_for("GET", path) is None
 
 
 @pytest.mark.parametrize(
@@ -155,7 +161,6 @@ def test_limits_can_be_off() -> None:
     built = limits(enabled=False)
 
     assert built.limit_for(scope("GET", "/plain"), Peer()) is None
-    assert built.quota_for("GET", "/plain") is None
 
 
 def test_settings_replace_the_marks_of_endpoints() -> None:
@@ -171,13 +176,15 @@ def test_settings_replace_the_marks_of_endpoints() -> None:
         }
     )
 
-    assert built.quota_for("POST", "/items") is None
-    assert built.quota_for("PUT", "/both") == (Quota(8, 60, "PUT /both"), "/both")
-    assert built.quota_for("PATCH", "/both") == (Quota(9, 60, "/both"), "/both")
-    assert built.quota_for("GET", "/items/7") == (Quota(1, 60, "GET /items/{item_id}"), "/items/{item_id}")
-    assert built.quota_for("GET", "/free") == (Quota(4, 60, "/free"), "/free")
-    assert built.quota_for("GET", "/files/a/b") == (Quota(6, 60, "/files"), "/files/{path}")
-    assert built.quota_for("GET", "/api/v1/orders/4/lines/a") is not None
+    assert quota_of(built, "POST", "/items") is None
+    assert quota_of(built, "PUT", "/both") == Quota(8, 60, "PUT /both")
+    assert quota_of(built, "PATCH", "/both") == Quota(9, 60, "/both")
+    assert quota_of(built, "GET", "/items/7") == Quota(1, 60, "GET /items/{item_id}")
+    assert quota_of(built, "GET", "/free") == Quota(4, 60, "/free")
+    assert quota_of(built, "GET", "/files/a/b") == Quota(6, 60, "/files")
+    assert quota_of(built, "GET", "/api/v1/orders/4/lines/a") == Quota(
+        2, 60, "GET /api/v1/orders/{order_id}/lines/{rest}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,9 +205,9 @@ def test_the_environment_gives_routes_their_quotas(
     )
     environ = {"RATE_LIMIT_ROUTES": said, "SECRETS_DIR": str(tmp_path), "CONFIG_DIR": str(tmp_path)}
     settings = load(ServiceSettings, environ=environ, directory=tmp_path)
-    found = Limits(settings.rate_limiting, application().routes).quota_for(method, path)
+    found = Limits(settings.rate_limiting, application().routes)
 
-    assert (found and found[0]) == quota
+    assert quota_of(found, method, path) == quota
 
 
 def test_the_environment_turns_limits_off(tmp_path: Path) -> None:
@@ -266,7 +273,7 @@ async def test_a_bundle_says_what_a_client_of_a_wrapped_application_is() -> None
 def test_head_counts_as_get_where_the_router_answers_both() -> None:
     built = limits(routes={"GET /plain": "1/60"})
 
-    assert built.quota_for("HEAD", "/plain") == built.quota_for("GET", "/plain")
+    assert quota_of(built, "HEAD", "/plain") == quota_of(built, "GET", "/plain") != DEFAULT
 
 
 def test_a_setting_for_a_route_that_does_not_exist_is_a_warning() -> None:
@@ -274,7 +281,36 @@ def test_a_setting_for_a_route_that_does_not_exist_is_a_warning() -> None:
         built = limits(routes={"GET /itemz": "1/60"})
 
     assert [(entry["log_level"], entry["route"]) for entry in logs] == [("warning", "GET /itemz")]
-    assert built.quota_for("GET", "/itemz") == (DEFAULT, "/{anything}")
+    assert quota_of(built, "GET", "/itemz") == DEFAULT
+
+
+def test_a_mark_in_a_mounted_application_is_a_warning() -> None:
+    inner = FastAPI()
+    inner.get("/limited")(rate_limit("2/60")(answer_once))
+    outer = FastAPI()
+    outer.mount("/inner", inner)
+    app = FastAPI()
+    app.mount("/outer", outer)
+    with capture_logs() as logs:
+        built = Limits(RateLimitSettings(), app.routes)
+
+    assert [(entry["log_level"], entry["route"], entry["mount"]) for entry in logs] == [
+        ("warning", "/outer/inner/limited", "/outer/inner")
+    ]
+    assert quota_of(built, "GET", "/outer/inner/limited") == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "quota"),
+    [
+        ("POST", "/items\n", Quota(3, 3_600, "POST /items")),
+        ("GET", "/items/7\n", Quota(10, 60, "GET /items/{item_id}")),
+        ("GET", "/free\n", None),
+        ("POST", "/items\n\n", DEFAULT),
+    ],
+)
+def test_a_line_feed_at_the_end_is_no_way_around_a_quota(method: str, path: str, quota: Quota | None) -> None:
+    assert quota_of(limits(), method, path) == quota
 
 
 def test_the_prefix_an_application_is_mounted_under_is_no_part_of_the_path() -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from fastapi.routing import RouteContext, iter_route_contexts
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.types import Scope
 
 from chassis.ratelimit.keys import HasAddress, Key, bounded, by_address, client_key
@@ -43,8 +43,8 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 def rate_limit(quota: str | None) -> Callable[[Endpoint], Endpoint]:
     """Give an endpoint a quota of its own, as ``"10/60"``; None or ``"unlimited"`` takes its limit away.
 
-    It works above and below the route decorator. ``RATE_LIMIT_ROUTES`` takes precedence. Raises
-    ``ValueError`` for what is no quota.
+    It works above and below the route decorator. ``RATE_LIMIT_ROUTES`` takes precedence. In a mounted
+    application it has no effect, of which a warning tells. Raises ``ValueError`` for what is no quota.
     """
     mark = UNLIMITED if quota is None else quota
     if mark != UNLIMITED:
@@ -60,8 +60,9 @@ def rate_limit(quota: str | None) -> Callable[[Endpoint], Endpoint]:
 class Limits:
     """The quotas of an application.
 
-    ``routes`` are those of the application, included routers and all. Routes in ``RATE_LIMIT_ROUTES`` that
-    it does not have are logged as a warning. ``key`` names the client.
+    ``routes`` are those of the application, included routers and all; a mounted application is one route.
+    What has no effect is logged as a warning: routes in ``RATE_LIMIT_ROUTES`` that it does not have, and
+    quotas of endpoints below a mount. ``key`` names the client.
     """
 
     def __init__(
@@ -92,13 +93,6 @@ class Limits:
             if quota is not self.default:
                 return f"{quota.name} {key}", quota
         return key, self.default
-
-    def quota_for(self, method: str, path: str) -> tuple[Quota, str] | None:
-        """Return the quota of a request and the template of its route; None for one that is not limited."""
-        if not self._enabled or path in EXEMPT:
-            return None
-        quota = self._quota(method, path)
-        return None if quota is None else (quota, self._template(method, path))
 
     def route_of(self, scope: Scope) -> str:
         """Return the template of the route that answers a request, or ``unmatched``."""
@@ -157,6 +151,8 @@ def _read(routes: Iterable[BaseRoute], exceptions: Mapping[str, str]) -> list[_C
             continue
         methods = _methods(context)
         quotas = _marked(context.endpoint, template, methods)
+        if isinstance(context.original_route, Mount):
+            _warn_of_marks(context.original_route, context.path or "")
         for method in methods or (ANY,):
             for name in _names(method, template, context.path):
                 if name in given:
@@ -169,6 +165,20 @@ def _read(routes: Iterable[BaseRoute], exceptions: Mapping[str, str]) -> list[_C
             "RATE_LIMIT_ROUTES names a route that the service does not have", route=name
         )
     return compiled
+
+
+def _warn_of_marks(mount: Mount, path: str) -> None:
+    for context in iter_route_contexts(mount.routes):
+        below = f"{path}{context.path}"
+        if getattr(context.endpoint, _MARK, None) is not None:
+            structlog.get_logger("chassis.ratelimit").warning(
+                "an endpoint of a mounted application has no limit of its own:"
+                " name the mount in RATE_LIMIT_ROUTES",
+                route=below,
+                mount=path,
+            )
+        if isinstance(context.original_route, Mount):
+            _warn_of_marks(context.original_route, below)
 
 
 def _methods(context: RouteContext) -> frozenset[str] | None:
@@ -222,7 +232,8 @@ def _by_segment(
 
 
 def _segment(path: str) -> str:
-    return path.split("/", 2)[1] if path.startswith("/") else ""
+    # The end of a pattern, "$", is also before a line feed: the router takes /login and a line feed for /login.
+    return path.removesuffix("\n").split("/", 2)[1] if path.startswith("/") else ""
 
 
 def _path(scope: Scope) -> str:
