@@ -88,6 +88,22 @@ class TestAws:
         with pytest.raises(SecretSourceError, match="Could not connect to the endpoint"):
             remote_source(url, nothing).fetch()
 
+    def test_endpoint_that_is_no_url(self) -> None:
+        with pytest.raises(SecretSourceError, match="Invalid endpoint: localhost:4566"):
+            remote_source(self.url("localhost:4566", "aws-ssm:///orders"), nothing).fetch()
+
+    def test_credential_that_no_header_may_hold_is_not_quoted(
+        self, store: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # boto3 keeps the credentials of its first client.
+        monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "hunter2\n")
+        url = self.url(f"http://{store.host}", "aws-ssm:///orders")
+        with pytest.raises(SecretSourceError, match="could not be made: HTTPClientError") as caught:
+            remote_source(url, nothing).fetch()
+        assert "hunter2" not in str(caught.value)
+        assert caught.value.__context__ is None
+
 
 class TestAzure:
     """https://learn.microsoft.com/rest/api/keyvault/secrets"""
@@ -162,6 +178,22 @@ class TestAzure:
         with pytest.raises(SecretSourceError, match="nobody is signed in"):
             remote_source("azure-keyvault://orders", nothing).fetch()
 
+    @pytest.mark.parametrize(
+        ("variable", "value", "words"),
+        [
+            ("AZURE_CLIENT_CERTIFICATE_PATH", "/nonexistent", "No such file"),
+            ("AZURE_TENANT_ID", "b!", "Invalid tenant ID"),
+        ],
+    )
+    def test_credentials_that_cannot_be_used(
+        self, variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        known = {"AZURE_CLIENT_ID": "a", "AZURE_TENANT_ID": "b", "AZURE_CLIENT_CERTIFICATE_PATH": __file__}
+        for name, text in {**known, variable: value}.items():
+            monkeypatch.setenv(name, text)
+        with pytest.raises(SecretSourceError, match=f"did not answer: .*{words}"):
+            remote_source("azure-keyvault://orders", nothing).fetch()
+
     def test_host_of_the_vault(self) -> None:
         assert remote_source("azure-keyvault://orders", nothing) == KeyVault("https://orders.vault.azure.net")
         assert remote_source("azure-keyvault://o.vault.azure.cn", nothing) == KeyVault(
@@ -197,6 +229,28 @@ class TestGcp:
         assert (sorted(found), len(found), found["KEY"]) == (["KEY", "OTHER"], 2, "x")
         with pytest.raises(SecretSourceError, match="the secret OTHER cannot be read: NotFound"):
             found["OTHER"]
+
+    def test_bytes_that_are_no_text(self, store: Any, manager: SecretManager) -> None:
+        self.answer(store, "/v1/projects/orders/secrets", {"secrets": [{"name": "projects/1/secrets/KEY"}]})
+        payload = {"payload": {"data": base64.b64encode(b"\xff\xfe").decode()}}
+        self.answer(store, "/v1/projects/1/secrets/KEY/versions/latest:access", payload)
+        with pytest.raises(SecretSourceError, match="the secret KEY must be UTF-8 text") as caught:
+            manager.fetch()["KEY"]
+        assert caught.value.__context__ is None
+
+    def test_credentials_that_end_between_the_list_and_a_value(
+        self, store: Any, manager: SecretManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from google.auth.exceptions import RefreshError
+
+        def refuse(*_: object, **__: object) -> None:
+            raise RefreshError("expired")
+
+        self.answer(store, "/v1/projects/orders/secrets", {"secrets": [{"name": "projects/1/secrets/KEY"}]})
+        found = manager.fetch()
+        monkeypatch.setattr(manager.client, "access_secret_version", refuse)
+        with pytest.raises(SecretSourceError, match="the secret KEY cannot be read: RefreshError"):
+            found["KEY"]
 
     def test_refused(self, store: Any, manager: SecretManager) -> None:
         self.answer(store, "/v1/projects/orders/secrets", {"error": {"message": "no"}}, 403)

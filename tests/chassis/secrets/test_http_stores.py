@@ -1,6 +1,8 @@
 """Vault and Consul, spoken to as their interfaces are documented."""
 
 import base64
+import socket
+import threading
 from typing import Any
 
 import pytest
@@ -69,6 +71,48 @@ class TestVault:
         with pytest.raises(SecretSourceError, match="did not answer"):
             source.fetch()
 
+    @pytest.mark.parametrize("token", ["hvs.top\n", "hvs.t\0p", "hvs.tôp"])
+    def test_token_that_no_header_may_hold_is_not_quoted(self, store: Any, token: str) -> None:
+        with pytest.raises(SecretSourceError, match="holds a character that is not allowed") as caught:
+            self.fetch(store, token=token)
+        assert "hvs" not in str(caught.value)
+        assert caught.value.__context__ is None
+
+    def test_answer_that_is_no_http_is_not_quoted(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def answer() -> None:
+                with server.accept()[0] as connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(b"hunter2\r\n\r\n")
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            source = remote_source(
+                f"vault://127.0.0.1:{server.getsockname()[1]}/a/b?tls=false", variables(VAULT_TOKEN="t")
+            )
+            with pytest.raises(SecretSourceError, match="did not answer: RemoteProtocolError") as caught:
+                source.fetch()
+            thread.join()
+        assert "hunter2" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("url", "variable", "value"),
+        [
+            ("vault://a..b/secret/orders?tls=false", "NO_PROXY", ""),
+            ("vault://127.0.0.1:9/secret/orders?tls=false", "HTTP_PROXY", "ftp://user:hunter2@proxy:1"),
+            ("vault://127.0.0.1:9/secret/orders?tls=false", "HTTP_PROXY", "socks5://user:hunter2@proxy:1"),
+            ("vault://127.0.0.1:9/secret/orders", "SSL_CERT_FILE", "/nonexistent"),
+        ],
+    )
+    def test_what_cannot_even_be_asked(
+        self, url: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(variable, value)
+        with pytest.raises(SecretSourceError, match="did not answer: ") as caught:
+            remote_source(url, variables(VAULT_TOKEN="t")).fetch()
+        assert "hunter2" not in str(caught.value)
+
     def test_tls_unless_said_otherwise(self, store: Any) -> None:
         source = remote_source(f"vault://{store.host}/a/b", variables(VAULT_TOKEN="t"))
         with pytest.raises(SecretSourceError, match=r"https://.* did not answer"):
@@ -103,6 +147,11 @@ class TestConsul:
         store.answers[self.PATH] = (200, [])
         assert self.fetch(store, "t0ken") == {}
         assert store.asked[0].headers["x-consul-token"] == "t0ken"
+
+    def test_token_that_no_header_may_hold_is_not_quoted(self, store: Any) -> None:
+        with pytest.raises(SecretSourceError, match="holds a character that is not allowed") as caught:
+            self.fetch(store, "t0k\nen")
+        assert "t0k" not in str(caught.value)
 
     @pytest.mark.parametrize("answer", [[{"Key": "x"}], 5, [{"Key": "orders/live/a", "Value": "/w=="}]])
     def test_answer_of_another_shape(self, store: Any, answer: object) -> None:

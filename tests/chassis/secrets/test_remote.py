@@ -72,6 +72,23 @@ class TestInSettings:
         ]
         assert store.asked[0].headers["x-vault-token"] == "t0ken"
 
+    def test_line_break_after_the_token_in_a_variable_is_none_of_it(self, store: Any, tmp_path: Path) -> None:
+        assert self.load(tmp_path, REMOTE_SETTINGS=self.url(store), VAULT_TOKEN="t0ken\n").level == "far"
+        assert store.asked[0].headers["x-vault-token"] == "t0ken"
+
+    @pytest.mark.parametrize("token", ["hvs\ntop", "hvstôp"])
+    def test_token_that_cannot_be_sent_is_told_as_any_other_mistake(
+        self, store: Any, tmp_path: Path, token: str
+    ) -> None:
+        given = {"REMOTE_SETTINGS": self.url(store), "VAULT_TOKEN": token}
+        with pytest.raises(SettingsError) as caught:
+            self.load(tmp_path, **given)
+        settings = self.load(tmp_path, **given, REMOTE_SETTINGS_OPTIONAL="true")
+        for told in (*caught.value.mistakes, *settings.warnings):
+            assert told.variable == "REMOTE_SETTINGS"
+            assert "holds a character that is not allowed" in told.problem
+            assert "hvs" not in str(told)
+
     def test_named_in_a_secret_file(self, store: Any, tmp_path: Path) -> None:
         (tmp_path / "REMOTE_SETTINGS").write_text(self.url(store))
         assert self.load(tmp_path, VAULT_TOKEN="t").level == "far"

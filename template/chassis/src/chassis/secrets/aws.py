@@ -5,10 +5,10 @@ client waits a minute for each of five attempts when the endpoint does not answe
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from chassis.secrets.source import SecretSourceError, as_text, optional_module
 
@@ -17,6 +17,8 @@ __all__ = ["ParameterStore", "SecretsManager"]
 CONNECT_TIMEOUT_SECONDS = 3
 READ_TIMEOUT_SECONDS = 5
 ATTEMPTS = 2
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,11 @@ class SecretsManager:
 
     def fetch(self) -> Mapping[str, str]:
         """Read the current version."""
-        with _client("secretsmanager", self.region, self.endpoint) as client:
-            text = client.get_secret_value(SecretId=self.secret_id).get("SecretString", "")
+
+        def read(client: Any) -> str:
+            return str(client.get_secret_value(SecretId=self.secret_id).get("SecretString", ""))
+
+        text = _ask("secretsmanager", self.region, self.endpoint, read)
         try:
             document = json.loads(text)
         except ValueError:
@@ -49,7 +54,8 @@ class ParameterStore:
     def fetch(self) -> Mapping[str, str]:
         """Read all parameters, decrypted."""
         prefix = self.path.rstrip("/") + "/"
-        with _client("ssm", self.region, self.endpoint) as client:
+
+        def read(client: Any) -> dict[str, str]:
             pages = client.get_paginator("get_parameters_by_path").paginate(
                 Path=self.path, Recursive=True, WithDecryption=True
             )
@@ -59,9 +65,10 @@ class ParameterStore:
                 for parameter in page["Parameters"]
             }
 
+        return _ask("ssm", self.region, self.endpoint, read)
 
-@contextmanager
-def _client(service: str, region: str | None, endpoint: str | None) -> Iterator[Any]:
+
+def _ask(service: str, region: str | None, endpoint: str | None, read: Callable[[Any], T]) -> T:
     boto3 = optional_module("boto3", "aws")
     errors = optional_module("botocore.exceptions", "aws")
     config = optional_module("botocore.config", "aws").Config(
@@ -70,10 +77,14 @@ def _client(service: str, region: str | None, endpoint: str | None) -> Iterator[
         retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
     )
     try:
-        client = boto3.client(service, region_name=region, endpoint_url=endpoint, config=config)
-        try:
-            yield client
-        finally:
-            client.close()
-    except (errors.BotoCoreError, errors.ClientError) as error:
-        raise SecretSourceError(str(error)) from error
+        with closing(
+            boto3.client(service, region_name=region, endpoint_url=endpoint, config=config)
+        ) as client:
+            return read(client)
+    # ValueError: an endpoint that is no URL.
+    except (errors.BotoCoreError, errors.ClientError, ValueError) as error:
+        # Whatever else stopped the client is quoted in this one: a header with the session's token among it.
+        unknown = type(error) is errors.HTTPClientError
+        problem = "the request could not be made: HTTPClientError" if unknown else str(error)
+    # Without its cause, which may quote a credential.
+    raise SecretSourceError(problem)

@@ -48,7 +48,8 @@ class KeyVault:
             values = AzureKeyVaultMapping(
                 client, case_sensitive=True, snake_case_conversion=False, env_prefix=None
             )
-        except failure as error:
+        # The last two: what the environment says of the credential cannot be used.
+        except (failure, ValueError, OSError) as error:
             raise SecretSourceError(f"{self.url} did not answer: {error}") from error
         return _Secrets(values, failure)
 

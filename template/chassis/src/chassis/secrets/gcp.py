@@ -35,14 +35,14 @@ class SecretManager:
             names = {secret.name.rpartition("/")[2]: secret.name for secret in secrets}
         except (failure, refused) as error:
             raise SecretSourceError(f"the project {self.project} did not answer: {error}") from error
-        return _Secrets(client, names, failure)
+        return _Secrets(client, names, (failure, refused))
 
 
 class _Secrets(Mapping[str, str]):
-    def __init__(self, client: Any, names: Mapping[str, str], failure: type[Exception]) -> None:
+    def __init__(self, client: Any, names: Mapping[str, str], failures: tuple[type[Exception], ...]) -> None:
         self._client = client
         self._names = names
-        self._failure = failure
+        self._failures = failures
 
     @override
     def __getitem__(self, name: str) -> str:
@@ -50,9 +50,14 @@ class _Secrets(Mapping[str, str]):
             answer = self._client.access_secret_version(
                 name=f"{self._names[name]}/versions/latest", timeout=TIMEOUT_SECONDS
             )
-        except self._failure as error:
+        except self._failures as error:
             raise SecretSourceError(f"the secret {name} cannot be read: {type(error).__name__}") from error
-        return str(answer.payload.data.decode())
+        try:
+            return str(answer.payload.data.decode())
+        except UnicodeDecodeError:
+            # Without its cause, which holds the bytes.
+            problem = f"the secret {name} must be UTF-8 text"
+        raise SecretSourceError(problem)
 
     @override
     def __iter__(self) -> Iterator[str]:

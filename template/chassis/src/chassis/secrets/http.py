@@ -1,9 +1,13 @@
 """One GET that answers JSON, for the stores that are spoken to directly."""
 
 from collections.abc import Mapping
-from typing import Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from chassis.secrets.source import SecretSourceError
+
+if TYPE_CHECKING:
+    import httpx2
 
 __all__ = ["get_json"]
 
@@ -27,9 +31,24 @@ def get_json(url: str, headers: Mapping[str, str], parameters: Mapping[str, str]
 
     try:
         answer = httpx2.get(url, headers=dict(headers), params=dict(parameters), timeout=TIMEOUT_SECONDS)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise SecretSourceError(f"{url} did not answer: {str(error) or type(error).__name__}") from error
-    if answer.status_code != httpx2.codes.OK:
+    except (httpx2.LocalProtocolError, UnicodeEncodeError) as error:
+        # Without its text, which quotes the header.
+        name = type(error).__name__
+        problem = f"the token or another part of the request holds a character that is not allowed ({name})"
+    except httpx2.RemoteProtocolError as error:
+        # Without its text, which quotes the answer.
+        problem = type(error).__name__
+    # The last three: a proxy or a file of certificates that the environment names cannot be used.
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, OSError, ImportError) as error:
+        problem = str(error) or type(error).__name__
+    else:
+        return _document(url, answer)
+    # Without its cause, which holds the request and so the token.
+    raise SecretSourceError(f"{url} did not answer: {problem}")
+
+
+def _document(url: str, answer: "httpx2.Response") -> Any:
+    if answer.status_code != HTTPStatus.OK:
         meaning = _MEANING.get(answer.status_code, "it failed")
         raise SecretSourceError(f"{url} answered {answer.status_code}: {meaning}")
     try:

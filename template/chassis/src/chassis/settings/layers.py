@@ -164,7 +164,8 @@ class Sources:
             return {}
 
     def _credential(self, name: str) -> str:
-        return self.control(name) or self._secret(name)
+        # A variable filled from a file often ends with its line break, which no header may hold.
+        return self.control(name).strip() or self._secret(name)
 
     def _secret(self, name: str) -> str:
         actual = next((file for file in self._secret_files if file.upper() == name), None)
