@@ -175,6 +175,14 @@ def test_a_create_app_that_fails_is_a_problem(examine: Examine, rewrite: Rewrite
     assert "LookupError: no cake" in found["app"][0]["message"]
 
 
+def test_an_error_is_told_without_its_secret(examine: Examine, rewrite: Rewrite) -> None:
+    failing = "    raise ValueError('bad DSN postgres://u:s3cretpassw0rd@db/x')\n    return chassis_app"
+    rewrite("app.py", "    return chassis_app", failing)
+    _, found = examine()
+    assert "ValueError: bad DSN postgres://u:s3***rd@db/x" in found["app"][0]["message"]
+    assert "cretpassw0" not in json.dumps(found)
+
+
 def test_a_directory_without_config_files_is_a_warning(examine: Examine, sample: Path) -> None:
     (sample / "config" / "service.yaml").unlink()
     code, found = examine()

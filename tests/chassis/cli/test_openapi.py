@@ -65,6 +65,20 @@ def test_a_service_that_cannot_be_imported_is_told_in_one_line(
     assert "itmes" in told
 
 
+@pytest.mark.parametrize("options", [[], ["--traceback"]])
+def test_an_error_is_told_without_its_secret(
+    sample: Path, rewrite: Rewrite, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    rewrite(
+        "app.py", "    return chassis_app", "    raise ValueError('bad: ' + address)\n    return chassis_app"
+    )
+    rewrite("app.py", "def create_app", "address = 'postgres://u:s3cretpassw0rd@db/x'\n\n\ndef create_app")
+    assert run([*options, "openapi", "--directory", str(sample)]) == 1
+    told = capsys.readouterr().err
+    assert "ValueError: bad: postgres://u:s3***rd@db/x" in told
+    assert "cretpassw0" not in told
+
+
 def test_the_traceback_is_shown_on_request(
     sample: Path, rewrite: Rewrite, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,7 +63,9 @@ def run(arguments: Sequence[str]) -> int:
         code = end.code
     except Exception as error:  # noqa: BLE001 - the border of the process: nothing may pass as a traceback
         if "--traceback" in arguments:
-            traceback.print_exc()
+            from chassis.masking import mask_text
+
+            sys.stderr.write(mask_text(traceback.format_exc()))
         code = _explain(error)
     return code if isinstance(code, int) else FINDING
 
@@ -120,6 +122,7 @@ for _name, _help in (
 
 
 def _explain(error: Exception) -> int:
+    from chassis.cli.reason import reason
     from chassis.project import ServiceNotFoundError
     from chassis.settings import SettingsError
 
@@ -129,6 +132,5 @@ def _explain(error: Exception) -> int:
     if isinstance(error, SettingsError):
         sys.stderr.write(f"chassis: {error}\n")
         return FINDING
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    sys.stderr.write(f"chassis: {reason} (run chassis --traceback ... to see where it comes from)\n")
+    sys.stderr.write(f"chassis: {reason(error)} (run chassis --traceback ... to see where it comes from)\n")
     return FINDING

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from chassis.bundles.database.migrations import MigrationError, Migrations
 from chassis.bundles.database.settings import DatabaseSettings
 from chassis.logging import configure_logging, flush_logs
+from chassis.masking import mask_text
 from chassis.project import ServiceNotFoundError, ServiceReference, find_service, load_object
 from chassis.service_settings import ServiceSettings
 from chassis.settings import SettingsError, load
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     except (OSError, SQLAlchemyError) as error:
-        sys.stderr.write(f"the database failed: {getattr(error, 'orig', None) or error}\n")
+        reason = mask_text(str(getattr(error, "orig", None) or error))
+        sys.stderr.write(f"the database failed: {reason}\n")
         return 1
     finally:
         flush_logs()

@@ -11,6 +11,7 @@ from chassis.app import Service
 from chassis.cli.config import find_settings
 from chassis.cli.findings import Finding, ok, problem, warning
 from chassis.cli.openapi import build
+from chassis.cli.reason import reason
 from chassis.health import CheckResult, Status
 from chassis.project import ServiceNotFoundError
 from chassis.service_settings import ServiceSettings
@@ -49,7 +50,7 @@ def settings(directory: Path) -> tuple[list[Finding], ServiceSettings | None]:
     except ServiceNotFoundError:
         raise
     except Exception as error:  # noqa: BLE001 - the service's own code may raise anything: that is the finding
-        return [problem("settings", f"cannot be imported: {_reason(error)}", TRACEBACK)], None
+        return [problem("settings", f"cannot be imported: {reason(error)}", TRACEBACK)], None
     if not isinstance(loaded, ServiceSettings):
         advice = "Let Settings inherit from chassis.service_settings.ServiceSettings."
         return [problem("settings", "are no settings of a service", advice)], None
@@ -71,7 +72,7 @@ def application(directory: Path, *, online: bool) -> Iterator[Finding]:
     try:
         service = build(directory)
     except Exception as error:  # noqa: BLE001 - the service's own code may raise anything, and that is the finding
-        yield problem("app", f"create_app fails: {_reason(error)}", TRACEBACK)
+        yield problem("app", f"create_app fails: {reason(error)}", TRACEBACK)
         return
     identity = service.environment.settings.service
     yield ok("app", f"{identity.name} {identity.version} can be built")
@@ -86,13 +87,9 @@ async def _online(service: Service | Wrapped) -> list[Finding]:
             report = await environment.health.report()
     except Exception as error:  # noqa: BLE001 - whatever a resource raises when it starts is the finding
         return [
-            problem("start", _reason(error), "Start what the service depends on, or correct its settings.")
+            problem("start", reason(error), "Start what the service depends on, or correct its settings.")
         ]
     return [_health(check) for check in report.checks]
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _mistake(mistake: Mistake) -> Finding:
@@ -118,6 +115,6 @@ def _port(variable: str, host: str, port: int) -> Finding:
             return problem("port", f"{host}:{port} is in use", f"Stop what uses it, or set {variable}.")
         if error.errno == errno.EACCES:
             return problem("port", f"{host}:{port} needs rights that you lack", f"Set {variable} above 1023.")
-        reason = f"{host}:{port} cannot be used: {error.strerror or error}"
-        return problem("port", reason, f"Set HOST to an address of this machine, and {variable}.")
+        told = f"{host}:{port} cannot be used: {error.strerror or error}"
+        return problem("port", told, f"Set HOST to an address of this machine, and {variable}.")
     return ok("port", f"{host}:{port} is free")
