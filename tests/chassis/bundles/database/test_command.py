@@ -1,6 +1,8 @@
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -162,6 +164,19 @@ def test_branches_are_merged(package, capsys):
 
 
 @ON_SQLITE
+def test_several_revisions_at_once_are_told_without_a_traceback(package, capsys):
+    main(["revision", "-m", "left", "--empty"])
+    main(["revision", "-m", "right", "--empty"])
+    right = Path(last_line(capsys))
+    right.write_text(
+        re.sub("^down_revision.*$", "down_revision = None", right.read_text(), flags=re.MULTILINE)
+    )
+    for command in (["upgrade", "heads"], ["current"], ["check"]):
+        assert main(command) == 1
+        assert "at several revisions at once" in capsys.readouterr().err
+
+
+@ON_SQLITE
 def test_wrong_settings_are_listed(package, monkeypatch, capsys):
     monkeypatch.setenv("DATABASE_POOL_SIZE", "many")
     assert main(["current"]) == 2
@@ -200,6 +215,16 @@ def test_failing_migration_is_told_without_a_traceback(package, capsys):
     )
     assert main(["upgrade"]) == 1
     assert "missing_table" in capsys.readouterr().err
+
+
+@ON_SQLITE
+def test_failure_of_the_database_is_told_without_its_secret(package, monkeypatch, capsys):
+    def fail(*_):
+        raise OSError("cannot reach postgres://u:s3cretpassw0rd@db/x")
+
+    monkeypatch.setattr("chassis.bundles.database.migrations.migration_engine", fail)
+    assert main(["current"]) == 1
+    assert "the database failed: cannot reach postgres://u:s3***rd@db/x" in capsys.readouterr().err
 
 
 @ON_SQLITE

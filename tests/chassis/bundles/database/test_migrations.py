@@ -194,6 +194,25 @@ def test_branches_are_merged(settings, migrations):
     database.upgrade()
 
 
+def test_a_database_at_several_revisions_at_once_is_told(settings, migrations):
+    migrations(first=FIRST, left=second("pass", "left"), right=second("pass", "right"))
+    database = Migrations(settings)
+    database.upgrade("heads")
+    with pytest.raises(MigrationError, match="at several revisions at once, left, right: merge"):
+        database.current()
+    database.merge()
+    database.upgrade()
+    assert (database.current(),) == database.heads()
+
+
+def test_files_that_follow_each_other_in_a_circle_are_told(settings, migrations):
+    migrations(one=second("pass", "0001", "0002"), two=second("pass", "0002", "0001"))
+    database = Migrations(settings)
+    for ask in (database.heads, database.merge, database.upgrade):
+        with pytest.raises(MigrationError, match="Cycle is detected in revisions"):
+            ask()
+
+
 def test_nothing_to_merge_is_said(settings, migrations):
     migrations(first=FIRST)
     with pytest.raises(MigrationError, match="nothing to merge"):
