@@ -34,7 +34,7 @@ from chassis.settings import Settings, load
 from chassis.settings.catalog import Catalog
 from chassis.testing import CapturedLogs, MetricsReader, capture_logs, connect
 from chassis.tracing import Tracing, TracingSettings, current_trace_ids, inject
-from chassis.tracing.current import current_tracer, running
+from chassis.tracing.current import active_tracers, current_tracer
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT_ID = "00f067aa0ba902b7"
@@ -109,7 +109,7 @@ def test_off_it_hands_out_spans_that_do_nothing_and_sees_nothing() -> None:
     assert (tracing.enabled, tracing.provider, span.sampled, headers) == (False, None, False, {})
     assert current_trace_ids() == {}
     assert current_tracer() is None
-    assert running == []
+    assert active_tracers == []
     span.end(route="/", status=200)
     span.detach()
 
@@ -243,6 +243,20 @@ def test_a_crash_is_recorded_with_its_traceback_masked(app: App) -> None:
     assert event.attributes["exception.type"] == "KeyError"
     assert "Traceback" in str(event.attributes["exception.stacktrace"])
     assert "alice@example.com" not in str(dict(event.attributes))
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+def test_a_crash_that_cannot_say_what_it_is_is_recorded_all_the_same(app: App) -> None:
+    attributes = app.ended(status=500, error=UnspeakableError()).events[0].attributes
+    assert attributes is not None
+    name = f"{__name__}.UnspeakableError"
+    assert attributes["exception.type"] == name
+    assert attributes["exception.message"] == f"{name} whose text raised ZeroDivisionError"
+    assert name in str(attributes["exception.stacktrace"])
 
 
 def test_what_the_application_adds_to_the_current_span_is_told(app: App) -> None:
@@ -386,7 +400,7 @@ def test_no_header_breaks_a_request(headers: list[tuple[bytes, bytes]]) -> None:
         span = app.request(*headers)
         assert len(span.trace_id) == 32
         app.tracing.provider.shutdown()
-        running.clear()
+        active_tracers.clear()
 
 
 def test_outside_a_request_nothing_is_injected(app: App) -> None:
@@ -413,7 +427,7 @@ def test_a_request_that_is_not_sampled_has_ids_and_tells_nothing(monkeypatch: py
     span.end(route="/", status=500, error=ValueError())
     span.detach()
     assert app.spans() == []
-    running.clear()
+    active_tracers.clear()
 
 
 @pytest.mark.parametrize(
@@ -435,7 +449,7 @@ def test_the_callers_decision_counts_unless_the_sampler_decides_alone(
         assert child.is_recording() is sampled
     span.detach()
     app.tracing.provider.shutdown()
-    running.clear()
+    active_tracers.clear()
 
 
 @given(st.floats(0, 1), st.integers(1, 2**128 - 1))
@@ -446,7 +460,7 @@ def test_the_ratio_decides_as_the_sdk_does(ratio: float, trace_id: int) -> None:
         decision = TraceIdRatioBased(ratio).should_sample(None, trace_id, "x").decision
         assert span.sampled is decision.is_sampled()
         app.tracing.provider.shutdown()
-        running.clear()
+        active_tracers.clear()
 
 
 # The provider.
@@ -495,7 +509,7 @@ async def test_two_applications_in_one_process_trace_apart(monkeypatch: pytest.M
     await one.tracing.shutdown()
     assert current_tracer() is other.tracing._tracer
     await other.tracing.shutdown()
-    assert running == []
+    assert active_tracers == []
 
 
 # A whole service.
@@ -542,6 +556,10 @@ def shop(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ite
         async def crash() -> None:
             raise RuntimeError("no such item")
 
+        @app.get("/unspeakable")
+        async def unspeakable() -> None:
+            raise UnspeakableError
+
         yield Shop(app, collected, logs)
     assert app.environment.tracing.provider is not None
     app.environment.tracing.provider.shutdown()
@@ -565,6 +583,15 @@ async def test_a_crash_of_a_service_is_told_with_its_traceback(shop: Shop) -> No
     (span,) = shop.spans()
     assert span.status.status_code is StatusCode.ERROR
     assert "no such item" in str(dict(span.events[0].attributes or {})["exception.stacktrace"])
+
+
+async def test_a_crash_that_cannot_say_what_it_is_is_answered_and_counted_all_the_same(shop: Shop) -> None:
+    answer = await shop.ask("GET", "/unspeakable")
+    assert (answer.status_code, answer.json()["code"]) == (500, "INTERNAL_ERROR")
+    metrics = MetricsReader(shop.app.environment.metrics)
+    assert metrics.value("service_requests_in_progress") == 0
+    assert metrics.value("service_requests_total", method="GET", route="/unspeakable", status="500") == 1
+    assert len(shop.spans()) == 1
 
 
 @pytest.mark.parametrize("shop", [0, 1], indirect=True, ids=["not sampled", "sampled"])
@@ -730,6 +757,6 @@ def test_an_empty_endpoint_is_the_default_of_the_protocol() -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_left_running() -> Iterator[None]:
-    running.clear()
+    active_tracers.clear()
     yield
-    running.clear()
+    active_tracers.clear()

@@ -30,7 +30,7 @@ from chassis.app import create_app
 from chassis.service_settings import ServiceSettings
 from chassis.testing import connect
 from chassis.tracing import Tracing, TracingSettings
-from chassis.tracing.current import running
+from chassis.tracing.current import active_tracers
 from chassis.tracing.span_queue import SpanQueue
 
 DEADLINE_SECONDS = 30
@@ -42,7 +42,7 @@ def hermetic(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     yield
-    running.clear()
+    active_tracers.clear()
 
 
 def until(condition: Callable[[], object]) -> None:

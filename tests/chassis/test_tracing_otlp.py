@@ -9,7 +9,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from chassis.masking import Masker, use_rules
 from chassis.tracing import RequestSpan, Tracing, TracingSettings
-from chassis.tracing.current import running
+from chassis.tracing.current import active_tracers
 from chassis.tracing.otlp import SLICE, Encoder
 
 PARENT = (b"traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
@@ -35,7 +35,7 @@ def a_span(
     span = tracing.start_request(method, path, headers, scheme="https", client=client)
     span.end(**{"route": "/items/{id}", "status": 200, **end})
     span.detach()
-    running.clear()
+    active_tracers.clear()
     return span
 
 

@@ -3,16 +3,19 @@
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from typing import Any
 
+import httpx2
 import pytest
+from fastapi import Depends, FastAPI
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
 from chassis.tracing import Tracing, TracingSettings, traced
-from chassis.tracing.current import running
+from chassis.tracing.current import active_tracers
 
 
 class Collected(SpanExporter):
@@ -37,6 +40,18 @@ async def told(monkeypatch: pytest.MonkeyPatch):
         return collected.spans
 
     yield spans
+    await tracing.shutdown()
+
+
+@pytest.fixture(params=[False, True], ids=["off", "on"])
+async def off_and_on(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+    """Tracing is off, then on: what a generator does must not depend on it."""
+    monkeypatch.setattr("chassis.tracing.pipeline.exporter_factory", lambda _: Collected)
+    tracing = Tracing(
+        TracingSettings(enabled=request.param), service="orders", version="1", environment="test"
+    )
+    tracing.start()
+    yield
     await tracing.shutdown()
 
 
@@ -72,7 +87,7 @@ EXPECTED = [3, 3, [0, 1, 2], [0, 1, 2]]
 
 
 async def test_off_functions_run_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert running == []
+    assert active_tracers == []
     monkeypatch.setattr("chassis.tracing.current.get_value", None)  # whoever looked further would call it
     assert await use_all() == EXPECTED
 
@@ -197,6 +212,177 @@ async def test_a_generator_that_is_left_early_ends_its_span_and_closes(told) -> 
     await slow.aclose()
     assert closed == ["sync", "async"]
     assert [span.name.rpartition(".")[2] for span in told()] == ["numbers", "numbers_slowly"]
+
+
+@pytest.mark.usefixtures("off_and_on")
+@pytest.mark.parametrize(("path", "outcome"), [("/fine", "commit"), ("/wrong", "rollback")])
+async def test_a_dependency_learns_how_its_endpoint_ended(path: str, outcome: str) -> None:
+    notes: list[str] = []
+
+    @traced
+    def transaction() -> Iterator[None]:
+        try:
+            yield
+        except ValueError:
+            notes.append("rollback")
+            raise
+        else:
+            notes.append("commit")
+
+    @traced
+    async def slow_transaction() -> AsyncIterator[None]:
+        try:
+            yield
+        except ValueError:
+            notes.append("rollback slowly")
+            raise
+        else:
+            notes.append("commit slowly")
+
+    app = FastAPI()
+    both = [Depends(transaction), Depends(slow_transaction)]
+
+    @app.get("/fine", dependencies=both)
+    async def fine() -> None: ...
+
+    @app.get("/wrong", dependencies=both)
+    async def wrong() -> None:
+        raise ValueError("no")
+
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        await client.get(path)
+    assert notes == [f"{outcome} slowly", outcome]
+
+
+@pytest.mark.usefixtures("off_and_on")
+async def test_what_is_sent_to_a_generator_arrives_and_what_it_returns_comes_back() -> None:
+    @traced
+    def ask() -> Generator[str, int, int]:
+        return (yield "one") + (yield "two")
+
+    generator = ask()
+    assert (next(generator), generator.send(40)) == ("one", "two")
+    with pytest.raises(StopIteration) as end:
+        generator.send(2)
+    assert end.value.value == 42
+
+
+@pytest.mark.usefixtures("off_and_on")
+async def test_what_is_sent_to_an_asynchronous_generator_arrives() -> None:
+    @traced
+    async def echo() -> AsyncGenerator[int, int]:
+        heard = 0
+        while heard != 42:
+            heard = yield heard
+
+    generator = echo()
+    assert [await anext(generator), await generator.asend(7)] == [0, 7]
+    with pytest.raises(StopAsyncIteration):
+        await generator.asend(42)
+
+
+@pytest.mark.usefixtures("off_and_on")
+async def test_what_is_thrown_into_a_generator_can_be_answered_or_passes_as_it_is() -> None:
+    @traced
+    def stubborn() -> Iterator[str]:
+        try:
+            yield "first"
+        except LookupError:
+            yield "still here"
+
+    @traced
+    async def stubborn_slowly() -> AsyncIterator[str]:
+        try:
+            yield "first"
+        except LookupError:
+            yield "still here"
+
+    error = ValueError("no")
+    generator: Any = stubborn()
+    assert (next(generator), generator.throw(LookupError())) == ("first", "still here")
+    with pytest.raises(ValueError, match="no") as raised:
+        generator.throw(error)
+    assert raised.value is error
+    slow: Any = stubborn_slowly()
+    assert [await anext(slow), await slow.athrow(LookupError())] == ["first", "still here"]
+    with pytest.raises(ValueError, match="no") as raised:
+        await slow.athrow(error)
+    assert raised.value is error
+
+
+@pytest.mark.usefixtures("off_and_on")
+async def test_a_generator_that_does_not_let_itself_be_closed_is_told_of() -> None:
+    @traced
+    def stubborn() -> Iterator[str]:
+        try:
+            yield "first"
+        except GeneratorExit:
+            yield "still here"
+
+    @traced
+    async def stubborn_slowly() -> AsyncIterator[str]:
+        try:
+            yield "first"
+        except GeneratorExit:
+            yield "still here"
+
+    generator: Any = stubborn()
+    next(generator)
+    with pytest.raises(RuntimeError, match="ignored GeneratorExit"):
+        generator.close()
+    slow: Any = stubborn_slowly()
+    await anext(slow)
+    with pytest.raises(RuntimeError, match="ignored GeneratorExit"):
+        await slow.aclose()
+
+
+async def test_a_generators_span_is_current_while_it_answers_and_records_what_passes_it(told) -> None:
+    seen = []
+
+    @traced
+    def fail() -> Iterator[None]:
+        try:
+            yield
+        finally:
+            seen.append(trace.get_current_span().get_span_context().span_id)
+
+    @traced
+    async def fail_slowly() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            seen.append(trace.get_current_span().get_span_context().span_id)
+
+    generator: Any = fail()
+    next(generator)
+    with pytest.raises(ValueError, match="no"):
+        generator.throw(ValueError("no"))
+    slow: Any = fail_slowly()
+    await anext(slow)
+    with pytest.raises(ValueError, match="no"):
+        await slow.athrow(ValueError("no"))
+    spans = told()
+    assert [span.context.span_id for span in spans] == seen
+    assert [span.attributes["error.type"] for span in spans] == ["ValueError"] * 2
+
+
+async def test_a_generator_that_is_left_early_is_no_error_and_is_closed_in_its_span(told) -> None:
+    seen = []
+
+    @traced
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(0)
+            seen.append(trace.get_current_span().get_span_context().span_id)
+
+    generator: Any = numbers()
+    assert await anext(generator) == 1
+    await generator.aclose()
+    (span,) = told()
+    assert (span.context.span_id, span.status.status_code) == (seen[0], StatusCode.UNSET)
 
 
 async def test_a_run_in_a_thread_without_context_is_a_span_of_the_application(told) -> None:

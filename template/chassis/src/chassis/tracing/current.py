@@ -17,20 +17,20 @@ PROPAGATOR = TraceContextTextMapPropagator()
 
 # The tracers of this process's applications that have tracing on and are started: empty means off, and that
 # is all that the code below then looks at.
-running: list[Tracer] = []
+active_tracers: list[Tracer] = []
 
 
 def current_tracer() -> Tracer | None:
     """Return the tracer of the request's application, outside requests the first one's; None when off."""
-    if not running:
+    if not active_tracers:
         return None
     tracer = get_value(TRACER_KEY)
-    return tracer if isinstance(tracer, Tracer) else running[0]
+    return tracer if isinstance(tracer, Tracer) else active_tracers[0]
 
 
 def current_trace_ids() -> Mapping[str, object]:
     """Return `trace_id` and `span_id` in hex for a log line, or nothing when no span is current."""
-    if not running:
+    if not active_tracers:
         return {}
     span = get_current_span()
     if isinstance(span, RequestSpan):
@@ -44,5 +44,5 @@ def current_trace_ids() -> Mapping[str, object]:
 
 def inject(headers: MutableMapping[str, str]) -> None:
     """Add `traceparent` and `tracestate` (W3C Trace Context) for a call. Does nothing when off."""
-    if running:
+    if active_tracers:
         PROPAGATOR.inject(headers)

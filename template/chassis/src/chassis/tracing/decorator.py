@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from opentelemetry.trace import Span, StatusCode, Tracer, use_span
 
-from chassis.tracing.current import current_tracer, running
+from chassis.tracing.current import active_tracers, current_tracer
 from chassis.tracing.failure import failure_attributes, type_name
 
 P = ParamSpec("P")
@@ -30,9 +30,10 @@ def traced(
 def traced(name: Any = None, /, **attributes: str | bool | float) -> Any:
     """Run a function in a span of its own: `@traced`, `@traced("charge card")`, `@traced(provider="acme")`.
 
-    For functions, coroutine functions and generators of both kinds. The name is the function's unless
-    given. An exception is recorded, masked, and passes on. Arguments and results are not recorded. When
-    tracing is off the function runs as it is, after one look at a list.
+    For functions, coroutine functions and generators of both kinds; what is sent or thrown into a generator
+    reaches it, and what it returns comes back. The name is the function's unless given. An exception is
+    recorded, masked, and passes on. Arguments and results are not recorded. When tracing is off the function
+    runs as it is, after one look at a list.
     """
     if callable(name):
         return _decorate(name, None, {})
@@ -55,7 +56,7 @@ def _decorate(function: Callable[..., Any], name: str | None, attributes: Facts)
 def _function(function: Callable[..., Any], name: str, facts: Facts) -> Callable[..., Any]:
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        if not running or (tracer := current_tracer()) is None:
+        if not active_tracers or (tracer := current_tracer()) is None:
             return function(*args, **kwargs)
         with _span(tracer, name, facts):
             return function(*args, **kwargs)
@@ -66,7 +67,7 @@ def _function(function: Callable[..., Any], name: str, facts: Facts) -> Callable
 def _coroutine_function(function: Callable[..., Any], name: str, facts: Facts) -> Callable[..., Any]:
     @wraps(function)
     async def run(*args: Any, **kwargs: Any) -> Any:
-        if not running or (tracer := current_tracer()) is None:
+        if not active_tracers or (tracer := current_tracer()) is None:
             return await function(*args, **kwargs)
         with _span(tracer, name, facts):
             return await function(*args, **kwargs)
@@ -76,19 +77,24 @@ def _coroutine_function(function: Callable[..., Any], name: str, facts: Facts) -
 
 def _generator_function(function: Callable[..., Any], name: str, facts: Facts) -> Callable[..., Any]:
     @wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, None]:
-        steps = _Steps(name, facts)
+    def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         generator = function(*args, **kwargs)
+        steps = _Steps(name, facts)
+        sent, thrown = None, None
         try:
             while True:
                 with steps.step():
                     try:
-                        item = next(generator)
-                    except StopIteration:
-                        return
-                yield item
+                        item = generator.send(sent) if thrown is None else generator.throw(thrown)
+                    except StopIteration as end:
+                        return end.value
+                    finally:
+                        thrown = None  # its traceback holds this frame
+                try:
+                    sent = yield item
+                except BaseException as error:  # noqa: BLE001  # the function's to answer; a close is one too
+                    thrown = error
         finally:
-            generator.close()
             steps.end()
 
     return run
@@ -97,18 +103,26 @@ def _generator_function(function: Callable[..., Any], name: str, facts: Facts) -
 def _async_generator_function(function: Callable[..., Any], name: str, facts: Facts) -> Callable[..., Any]:
     @wraps(function)
     async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        steps = _Steps(name, facts)
         generator = function(*args, **kwargs)
+        steps = _Steps(name, facts)
+        sent, thrown = None, None
         try:
             while True:
                 with steps.step():
                     try:
-                        item = await anext(generator)
+                        if thrown is None:
+                            item = await generator.asend(sent)
+                        else:
+                            item = await generator.athrow(thrown)
                     except StopAsyncIteration:
                         return
-                yield item
+                    finally:
+                        thrown = None  # its traceback holds this frame
+                try:
+                    sent = yield item
+                except BaseException as error:  # noqa: BLE001  # the function's to answer; a close is one too
+                    thrown = error
         finally:
-            await generator.aclose()
             steps.end()
 
     return run

@@ -1,6 +1,7 @@
 """What a span tells about an exception: its type, message and traceback, masked as log lines are."""
 
 import traceback
+from collections.abc import Callable
 
 from chassis.masking import mask_text
 
@@ -15,6 +16,17 @@ def failure_attributes(error: BaseException) -> dict[str, str]:
     """Return the attributes of an `exception` event (OpenTelemetry semantic conventions)."""
     return {
         "exception.type": type_name(error),
-        "exception.message": mask_text(str(error)),
-        "exception.stacktrace": mask_text("".join(traceback.format_exception(error))),
+        "exception.message": _text_of(error, str),
+        "exception.stacktrace": _text_of(error, _trace_of),
     }
+
+
+def _text_of(error: BaseException, tell: Callable[[BaseException], str]) -> str:
+    try:
+        return mask_text(tell(error))
+    except Exception as failure:  # noqa: BLE001  # an exception's own methods may raise anything
+        return f"{type_name(error)} whose text raised {type_name(failure)}"
+
+
+def _trace_of(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.context import Context
 from opentelemetry.trace import Tracer, format_span_id, format_trace_id, get_current_span
 
-from chassis.tracing.current import PROPAGATOR, running
+from chassis.tracing.current import PROPAGATOR, active_tracers
 from chassis.tracing.request import RANDOM, SAMPLED, SPAN_KEY, TRACER_KEY, RequestSpan, enter
 from chassis.tracing.settings import TracingSettings
 
@@ -70,7 +70,7 @@ class Tracing:
         """Let `traced`, logs and outgoing calls see the spans of this application. Does nothing when off."""
         if self._tracer is not None and not self._started:
             self._started = True
-            running.append(self._tracer)
+            active_tracers.append(self._tracer)
 
     async def shutdown(self) -> None:
         """Export what is left, for at most the seconds of the setting; drop and count the rest."""
@@ -78,8 +78,8 @@ class Tracing:
             return
         # Stays started: a request that comes too late does not bring it back.
         self._started = True
-        if self._tracer in running:
-            running.remove(self._tracer)
+        if self._tracer in active_tracers:
+            active_tracers.remove(self._tracer)
         await asyncio.to_thread(self.provider.shutdown)
 
     def start_request(
