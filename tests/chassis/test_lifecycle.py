@@ -499,6 +499,85 @@ async def test_a_required_resource_that_breaks_is_an_error_in_the_log():
     ]
 
 
+async def _await_what_is_cancelled() -> None:
+    inner = asyncio.create_task(asyncio.Event().wait())
+    inner.cancel()
+    await inner
+
+
+async def test_a_required_resource_whose_opening_is_cancelled_from_inside_stops_the_start(recorder):
+    @asynccontextmanager
+    async def manage() -> AsyncIterator[None]:
+        await _await_what_is_cancelled()
+        yield
+
+    lifecycle = Lifecycle(CALM)
+    lifecycle.resource("disk", recorder.resource("disk"))
+    lifecycle.resource("pool", manage)
+    with capture_logs() as logs, pytest.raises(StartupError, match="pool did not start: CancelledError"):
+        async with asyncio.timeout(5), lifecycle.running():
+            pytest.fail("it must not start")
+    assert recorder.events == ["open disk", "close disk"]
+    assert [(line["event"], line["part"]) for line in logs if line["log_level"] == "critical"] == [
+        ("startup failed", "pool")
+    ]
+
+
+async def test_an_optional_resource_whose_opening_is_cancelled_from_inside_is_opened_later():
+    clock = FakeClock()
+    attempts = []
+
+    @asynccontextmanager
+    async def manage() -> AsyncIterator[str]:
+        attempts.append(1)
+        if len(attempts) < 3:
+            await _await_what_is_cancelled()
+        yield "there"
+
+    lifecycle = Lifecycle(CALM, sleep=clock.sleep)
+    cache = lifecycle.resource("cache", manage, required=False)
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            assert isinstance(cache.error, asyncio.CancelledError)
+            await until(lambda: cache.available)
+            assert (cache.value, cache.error) == ("there", None)
+    assert [line["error"] for line in logs if line["event"] == "resource unavailable"] == [
+        "CancelledError: "
+    ] * 2
+
+
+async def test_a_required_resource_that_is_cancelled_from_inside_while_open_is_an_error_in_the_log():
+    breaking = asyncio.get_running_loop().create_future()
+
+    class Stream:
+        async def __aenter__(self) -> None:
+            task = asyncio.current_task()
+            breaking.add_done_callback(lambda _: (task.cancel(), task.uncancel()))
+
+        async def __aexit__(self, *_: object) -> None:
+            return None
+
+    lifecycle = Lifecycle(CALM)
+    stream = lifecycle.resource("stream", Stream)
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            breaking.set_result(None)
+            await until(lambda: not stream.available)
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == [
+        "resource failed while it was open"
+    ]
+
+
+async def test_a_step_that_is_cancelled_from_inside_stops_the_start(recorder):
+    lifecycle = Lifecycle(CALM)
+    lifecycle.resource("disk", recorder.resource("disk"))
+    lifecycle.on_start("warm up", _await_what_is_cancelled)
+    with pytest.raises(StartupError, match="warm up did not start: CancelledError"):
+        async with lifecycle.running():
+            pytest.fail("it must not start")
+    assert recorder.events == ["open disk", "close disk"]
+
+
 async def _fail_after(event: asyncio.Event) -> None:
     await event.wait()
     raise ConnectionResetError

@@ -4,6 +4,7 @@
 - ``resource``: ``Resource``, one thing that is open while the service runs
 - ``supervision``: ``Supervisor``, background tasks that are restarted when they fail
 - ``backoff``: ``Backoff``, how long to wait before the next attempt
+- ``cancellation``: a task that is cancelled, as against one that awaited something that was
 - ``settings``: ``LifecycleSettings``, the times of a stop
 """
 

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Literal, NamedTuple, TypeVar
 
 from chassis.lifecycle.backoff import Backoff
+from chassis.lifecycle.cancellation import is_cancelled
 from chassis.lifecycle.resource import Resource
 from chassis.lifecycle.settings import LifecycleSettings
 from chassis.lifecycle.supervision import FailureCallback, Supervisor, TaskFunction
@@ -180,7 +181,9 @@ class Lifecycle:
             try:
                 if part.start is not None:
                     await _run(part.start)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled(error):
+                    raise
                 reason = f"{type(error).__name__}: {error}"
                 log.critical("startup failed", part=part.name, error=reason)
                 raise StartupError(f"{part.name} did not start: {reason}") from error

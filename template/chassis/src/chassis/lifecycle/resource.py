@@ -9,6 +9,7 @@ from typing import Generic, TypeVar, cast
 
 from chassis.errors import Unavailable
 from chassis.lifecycle.backoff import Backoff
+from chassis.lifecycle.cancellation import is_cancelled
 from chassis.structured import structlog
 
 __all__ = ["Resource"]
@@ -104,7 +105,9 @@ class Resource(Generic[T]):
                     self._opened(value, settled)
                     failures = 0
                     await self._closing.wait()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled(error):
+                    raise
                 self.error = error
                 if self._closing.is_set():
                     raise
@@ -137,7 +140,7 @@ class Resource(Generic[T]):
             settled.set_result(None)
         self.error = None
 
-    def _lost(self, error: Exception, settled: "asyncio.Future[None]") -> None:
+    def _lost(self, error: BaseException, settled: "asyncio.Future[None]") -> None:
         if settled.done():
             log.error("resource failed while it was open", resource=self.name, exc_info=error)
         else:

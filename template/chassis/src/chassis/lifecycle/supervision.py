@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from chassis.lifecycle.backoff import Backoff
+from chassis.lifecycle.cancellation import is_cancelled
 from chassis.structured import structlog
 
 __all__ = ["FailureCallback", "Supervisor", "TaskFunction"]
@@ -64,11 +65,9 @@ class Supervisor:
             started = self._clock()
             try:
                 await run()
-            except asyncio.CancelledError as error:
-                if _is_being_cancelled():
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled(error):
                     raise
-                failure: BaseException = error  # from something the task awaited, so the task has failed
-            except Exception as error:  # noqa: BLE001 - whatever a task raises, the supervisor survives it
                 failure = error
             else:
                 log.debug("background task ended", task=name)
@@ -92,8 +91,3 @@ class Supervisor:
             self._on_failure(name, error)
         except Exception:
             log.exception("failure callback failed", task=name)
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
