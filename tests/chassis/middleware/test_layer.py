@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 
 import httpx2
@@ -134,6 +135,19 @@ async def test_an_http_exception_keeps_its_headers(router: APIRouter) -> None:
     async with client_of(build(router)) as client:
         response = await client.get("/teapot")
     assert response.headers["x-kind"] == "teapot"
+
+
+@pytest.mark.parametrize("kind", [Conflict, partial(HTTPException, 409)], ids=["ours", "FastAPI's"])
+async def test_no_error_describes_the_body_of_its_problem(router: APIRouter, kind: object) -> None:
+    @router.get("/described")
+    async def described() -> None:
+        raise kind(headers={"Content-Type": "text/plain", "content-length": "1", "X-Kind": "own"})
+
+    async with client_of(build(router)) as client:
+        response = await client.get("/described")
+    assert response.headers.get_list("content-type") == ["application/problem+json"]
+    assert response.headers.get_list("content-length") == [str(len(response.content))]
+    assert response.headers["x-kind"] == "own"
 
 
 @pytest.mark.parametrize(

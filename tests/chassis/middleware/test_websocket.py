@@ -67,6 +67,19 @@ def test_a_connection_has_a_request_id() -> None:
     assert answer == {"heard": "hello", "request_id": "socket-id.0001"}
 
 
+def test_an_id_that_the_application_passes_on_does_not_stand_beside_the_connection_s() -> None:
+    @router.websocket("/passed-on")
+    async def passed_on(socket: WebSocket) -> None:
+        await socket.accept(
+            headers=[(b"x-request-id", b"other"), (b"X-Request-ID", b"another"), (b"x-kind", b"own")]
+        )
+        await socket.close()
+
+    own = {"X-Request-ID": "socket-id.0001"}
+    with client().websocket_connect("/passed-on", headers=own) as socket:
+        assert socket.extra_headers == [(b"x-kind", b"own"), (b"x-request-id", b"socket-id.0001")]
+
+
 @pytest.mark.parametrize("path", ["/crash", "/exit"])
 def test_a_crash_closes_the_connection_with_1011(path: str) -> None:
     with client().websocket_connect(path) as socket, pytest.raises(WebSocketDisconnect) as closed:

@@ -59,7 +59,8 @@ class ServiceError(Exception):
     only a code gets its title and its type from it. A bad code or status is a ``TypeError`` when the class is
     defined.
 
-    ``headers`` are added to the response. ``extensions`` become further members of the problem; a name that
+    ``headers`` are added to the response, but for ``Content-Type`` and ``Content-Length``: those are the
+    problem's own. ``extensions`` become further members of the problem; a name that
     RFC 9457 or this module defines (``status``, ``code``, ...) is ignored there, so that no caller can
     contradict the response.
     """
@@ -205,8 +206,9 @@ class ValidationFailed(ServiceError):
     def from_pydantic(cls, found: Sequence[Mapping[str, object]]) -> "ValidationFailed":
         """Build it from ``errors()`` of a pydantic or FastAPI validation error.
 
-        No value that was sent is repeated. At most ``MOST_FIELD_ERRORS`` are listed; the detail says how many
-        there are.
+        Pydantic's own messages repeat no value that was sent. In a validator's own text ``***`` takes the place
+        of the text or number that the validator got; a model's validator gets no such value, and its text is
+        returned whole. At most ``MOST_FIELD_ERRORS`` are listed; the detail says how many there are.
         """
         count = len(found)
         detail = "1 field is wrong." if count == 1 else f"{count} fields are wrong."

@@ -16,13 +16,15 @@ from chassis.tracing import RequestSpan
 if TYPE_CHECKING:
     from chassis.middleware.layer import RequestLayer
 
-__all__ = ["Exchange", "Header"]
+__all__ = ["NEVER_ITS", "Exchange", "Header"]
 
 Header = tuple[bytes, bytes]
 
 _CORS: Final = b"access-control-"
 _ORIGIN: Final = b"access-control-allow-origin"
-_NEVER_ITS: Final = frozenset({b"server", b"x-request-id"})
+NEVER_ITS: Final = frozenset({b"server", b"x-request-id"})
+"""Headers that an application does not set: it never names the server, and an id that it passes on from
+somewhere else is not this request's."""
 
 
 class Exchange:
@@ -124,16 +126,13 @@ class Exchange:
             self._layer.report(self, perf_counter() - self._started_at)
 
     def _complete(self, headers: Iterable[Header]) -> list[Header]:
-        """Add the standard's headers. What the application set itself wins.
-
-        But it never names the server, and an id that it passes on from somewhere else is not this request's.
-        """
+        """Add the standard's headers. What the application set itself wins, but for ``NEVER_ITS``."""
         own = headers if type(headers) is list else list(headers)
         added = self.headers
         standard, names = self._layer.standard_headers(self.peer.scheme)
         for name, _ in own:
             if name in names:
-                own = [header for header in own if header[0] not in _NEVER_ITS]
+                own = [header for header in own if header[0] not in NEVER_ITS]
                 set_by_it = {name for name, _ in own}
                 standard = [header for header in standard if header[0] not in set_by_it]
                 if _ORIGIN in set_by_it:

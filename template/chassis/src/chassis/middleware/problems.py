@@ -37,6 +37,7 @@ CLIENT_CLOSED_REQUEST = 499
 """Status in logs and metrics when the client left before an answer; nginx's number, never seen by anybody."""
 CRASH = "chassis.crash"
 """Scope key of the exception that a request crashed with: the framework answers before it raises."""
+_OF_THE_BODY = frozenset({b"content-type", b"content-length"})
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
@@ -68,7 +69,7 @@ def problem_response(error: ServiceError, scope: Scope) -> Response:
     """Return the response of an error; a request id is in it wherever one is bound."""
     problem = problem_from(error, instance=scope["path"], request_id=request_id())
     response = Response(problem.to_bytes(), status_code=error.status, media_type=PROBLEM_MEDIA_TYPE)
-    response.raw_headers.extend(error.raw_headers())
+    response.raw_headers.extend(header for header in error.raw_headers() if header[0] not in _OF_THE_BODY)
     return response
 
 

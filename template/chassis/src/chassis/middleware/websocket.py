@@ -10,6 +10,7 @@ from chassis import context
 from chassis.errors import BadRequest, ServiceError, TooManyRequests
 from chassis.middleware.arrival import read_arrival, request_id_of
 from chassis.middleware.ending import PASSING, is_given_up
+from chassis.middleware.exchange import NEVER_ITS
 from chassis.middleware.problems import error_from, problem_response
 from chassis.structured import structlog
 
@@ -73,7 +74,8 @@ class Connection:
         """Pass a message on; the answer to the handshake names the request."""
         kind = message["type"]
         if kind in {"websocket.accept", "websocket.http.response.start"}:
-            own = [*message.get("headers", ()), (b"x-request-id", self._request_id.encode())]
+            own = [header for header in message.get("headers", ()) if header[0].lower() not in NEVER_ITS]
+            own.append((b"x-request-id", self._request_id.encode()))
             if kind == "websocket.http.response.start":
                 names = {name for name, _ in own}
                 standard = self._layer.collaborators.security_headers.headers_for(self._peer.scheme)
