@@ -127,6 +127,24 @@ async def test_a_failing_start_closes_what_was_opened_and_names_the_part(recorde
     assert lifecycle.state == "stopped"
 
 
+async def test_a_close_that_awaits_what_was_cancelled_is_logged_and_the_rest_still_closes(recorder):
+    async def await_a_cancelled_one() -> None:
+        gone = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        await gone
+
+    lifecycle = Lifecycle(CALM)
+    lifecycle.resource("first", recorder.resource("first"))
+    lifecycle.on_close("second", await_a_cancelled_one)
+
+    with capture_logs() as logs:
+        async with lifecycle.running():
+            pass
+
+    assert recorder.events[-1:] == ["close first"]
+    assert [line["part"] for line in logs if line["event"] == "close failed"] == ["second"]
+
+
 async def test_a_failing_close_is_logged_and_the_rest_still_closes(recorder):
     lifecycle = Lifecycle(CALM)
     lifecycle.resource("first", recorder.resource("first"))

@@ -204,6 +204,8 @@ class Lifecycle:
             task.cancel()
             # A close that ignores its cancellation is left behind: the rest must close too.
             done, _ = await asyncio.wait({task}, timeout=_GRACE)
+        elif task.cancelled():
+            log.error("close failed", part=part.name, error="something that it awaited was cancelled")
         error = next((task.exception() for task in done if not task.cancelled()), None)
         if error is not None:
             log.error("close failed", part=part.name, exc_info=error)
