@@ -22,7 +22,7 @@ def digest(directory: Path | None = None) -> str:
     files = {
         path.relative_to(root).as_posix(): path
         for path in root.rglob("*")
-        if path.is_file() and not _is_left_out(path.relative_to(root))
+        if path.is_file() and not left_out(path.relative_to(root))
     }
     total = sha256()
     for name in sorted(files):
@@ -30,5 +30,6 @@ def digest(directory: Path | None = None) -> str:
     return total.hexdigest()
 
 
-def _is_left_out(path: Path) -> bool:
+def left_out(path: Path) -> bool:
+    """Tell whether the digest leaves a file out, by its path in the package: caches and hidden files."""
     return path.suffix == ".pyc" or any(part == "__pycache__" or part.startswith(".") for part in path.parts)

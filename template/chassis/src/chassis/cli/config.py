@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from chassis.cli.aside import aside
-from chassis.cli.discovery import ServiceNotFoundError, find_service, load_object
+from chassis.project import ServiceNotFoundError, find_service, load_object
 from chassis.settings import Mistake, Origin, Settings, SettingsError, load, provenance
 
 __all__ = ["app", "find_settings"]

@@ -3,7 +3,6 @@
 import ast
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from chassis.cli.findings import Finding, ok, problem, warning
+from chassis.cli.uv import find_uv
 from chassis.project import ServiceReference
 
 __all__ = ["extras", "lock", "python", "uv"]
@@ -35,11 +35,11 @@ def python(root: Path) -> Iterator[Finding]:
 
 def uv(root: Path) -> Iterator[Finding]:
     """Check that uv is there: the make targets use it."""
-    found = _uv(root)
+    found = find_uv(root)
     if found is None:
         yield warning("uv", "is not installed", "Run make install, or see https://docs.astral.sh/uv/.")
     else:
-        yield ok("uv", found)
+        yield ok("uv", str(found))
 
 
 def lock(root: Path) -> Iterator[Finding]:
@@ -47,11 +47,11 @@ def lock(root: Path) -> Iterator[Finding]:
     if not (root / "uv.lock").is_file():
         yield warning("lock", "there is no uv.lock: versions differ from machine to machine", "Run uv lock.")
         return
-    program = _uv(root)
+    program = find_uv(root)
     if program is None:
         yield warning("lock", "cannot be checked without uv", "Run make install.")
         return
-    command = [program, "lock", "--check", "--offline"]
+    command = [str(program), "lock", "--check", "--offline"]
     try:
         result = subprocess.run(  # noqa: S603 - a fixed command
             command, cwd=root, capture_output=True, text=True, timeout=LOCK_SECONDS, check=False
@@ -80,12 +80,6 @@ def extras(service: ServiceReference) -> Iterator[Finding]:
         )
     if not missing:
         yield ok("bundles", ", ".join(used) or "none in use")
-
-
-def _uv(root: Path) -> str | None:
-    """Return the program: on PATH, in this environment, or where ``make`` installs it."""
-    places = (None, Path(sys.executable).parent, root / ".uv" / "bin")
-    return next((found for place in places if (found := shutil.which("uv", path=place))), None)
 
 
 def _bundles(source: Path) -> set[str]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from chassis.cli.update import git
 from chassis.cli.update.errors import UpdateError
 from chassis.cli.update.process import Running, run
+from chassis.cli.uv import find_uv
 
-__all__ = ["PIN", "find_uv", "render", "updating"]
+__all__ = ["PIN", "render", "updating"]
 
 PIN = "9.19.1"
 
@@ -52,16 +53,6 @@ def updating(
             return done.output
 
         yield finish
-
-
-def find_uv(service: Path) -> Path | None:
-    """Return uv: from the PATH, beside this Python, or where the Makefile of a service puts it.
-
-    The path is absolute: it is run in other folders than the one it was found from.
-    """
-    places = (None, Path(sys.executable).parent, service / ".uv" / "bin")
-    found = next((found for place in places if (found := shutil.which("uv", path=place))), None)
-    return Path(found).absolute() if found else None
 
 
 def _copier(arguments: Sequence[str | Path], directory: Path, service: Path, *, temporary: Path) -> Running:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from chassis.cli.update.ownership import Owner, Ownership
 from chassis.cli.update.service import ANSWERS
+from chassis.release import left_out
 
-__all__ = ["LIBRARY", "Edit", "State", "find_edits", "heal", "left_out", "tell", "with_advice"]
+__all__ = ["LIBRARY", "Edit", "State", "find_edits", "heal", "tell", "with_advice"]
 
 LIBRARY = "chassis/src/chassis/"
 
@@ -98,11 +99,6 @@ def with_advice(changes: Mapping[str, State], service: Path) -> tuple[Edit, ...]
     """Return changes of the library with what the service's own statement advises."""
     ownership = Ownership.read(service)
     return tuple(_edit(path, state, ownership) for path, state in changes.items())
-
-
-def left_out(path: Path) -> bool:
-    """Tell whether the digest leaves a file of the library out, as it does with caches and hidden files."""
-    return path.suffix == ".pyc" or any(part == "__pycache__" or part.startswith(".") for part in path.parts)
 
 
 def _edits(service: Path, rendered: Path, ownership: Ownership) -> Iterator[Edit]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis import release
-from chassis.cli.update.drift import LIBRARY, State, left_out
+from chassis.cli.update.drift import LIBRARY, State
 
 __all__ = ["RECORD", "Library", "examine"]
 
@@ -58,7 +58,7 @@ def _changes(package: Path, released: Mapping[str, str]) -> dict[str, State]:
     here = {
         file.relative_to(package).as_posix(): sha256(file.read_bytes()).hexdigest()
         for file in sorted(package.rglob("*"))
-        if file.is_file() and not left_out(file.relative_to(package))
+        if file.is_file() and not release.left_out(file.relative_to(package))
     }
     found = {name: State.EDITED for name in here.keys() & released.keys() if here[name] != released[name]}
     found |= dict.fromkeys(here.keys() - released.keys(), State.ADDED)

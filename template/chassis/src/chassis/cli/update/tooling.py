@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from chassis.cli.update.copier_run import find_uv
 from chassis.cli.update.errors import UpdateError
 from chassis.cli.update.git import attempt
 from chassis.cli.update.process import Completed, run
+from chassis.cli.uv import find_uv
 
 __all__ = ["Lock", "format_files", "lock", "tail", "test"]
 
