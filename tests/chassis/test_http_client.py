@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -603,6 +604,39 @@ async def test_a_call_cannot_leave_the_base_url(connect: Connect, url: str) -> N
     client = connect("http://127.0.0.1:9999", headers={"Authorization": "Bearer secret"})
     with pytest.raises(ValueError, match="leaves its base URL"):
         await client.get(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("..", "/cities/..", "/cities/.", "/cities/../../internal", "../internal", "/cities/./x"),
+        *("/cities/..?page=1", "/cities/..#top", "/cities/%2e%2E/x", "/cities/.%2e"),
+        *("http://127.0.0.1:9999/v1/..", "http://127.0.0.1:9999/v1/../internal"),
+    ],
+)
+async def test_a_path_cannot_lead_out_of_the_base_url(connect: Connect, url: str) -> None:
+    client = connect("http://127.0.0.1:9999/v1")
+    with pytest.raises(ValueError, match="a call to 'billing' may leave its base URL"):
+        await client.get(url)
+
+
+@pytest.mark.parametrize("path", ["/.well-known/x", "/...", "/a..b", "/notes.txt", "/x?from=/../y"])
+async def test_other_dots_stay_in_a_path(connect: Connect, path: str) -> None:
+    async with upstream(answers(200)) as billing:
+        await connect(f"{billing.url}/v1").get(path)
+    assert billing.calls[0].path == f"/v1{path}"
+
+
+async def test_a_quoted_value_is_one_segment_of_the_path(connect: Connect) -> None:
+    async with upstream(answers(200)) as billing:
+        await connect(f"{billing.url}/v1").get(f"/cities/{quote('../Rome?admin=1#x', safe='')}")
+    assert billing.calls[0].path == "/v1/cities/..%2FRome%3Fadmin%3D1%23x"
+
+
+async def test_without_a_base_url_a_path_may_have_any_segment(connect: Connect) -> None:
+    async with upstream(answers(200)) as billing:
+        await connect("").get(f"{billing.url}/v1/../x")
+    assert billing.calls[0].path == "/x"
 
 
 async def test_the_breaker_opens_and_calls_fail_without_being_made(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -37,6 +38,9 @@ __all__ = ["HttpClient", "RequestOptions"]
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 CANCELLED = Outcome("cancelled", target_failed=None)
+
+# RFC 3986, section 5.2.4; "%2e" is another way to write a dot. After "?" or "#" there is no path any more.
+DOT_SEGMENT = re.compile(r"(?:[^?#]*/)?(?:\.|%2[eE]){1,2}(?:[/?#]|\Z)")
 
 
 class RequestOptions(TypedDict, total=False):
@@ -139,7 +143,8 @@ class HttpClient:
         """Make one call and return the answer, its body read.
 
         Raises ``BadGateway``, ``GatewayTimeout``, ``Unavailable`` or its subclass ``CircuitOpen``. An answer
-        below 500 other than 429 is returned, whatever it is. A URL of another origin is a ``ValueError``.
+        below 500 other than 429 is returned, whatever it is. With a base URL, a URL of another origin is a
+        ``ValueError``, and so is one with ``.`` or ``..`` as a segment of its path.
         """
         return await self._call(method, url, options, read=True)
 
@@ -240,10 +245,15 @@ class HttpClient:
             data=options.get("data"),
             files=options.get("files"),
         )
-        if self._origin is not None and request.url.origin != self._origin:
-            raise ValueError(
-                f"a call to '{self.target}' leaves its base URL: give a path, not another origin"
-            )
+        if self._origin is not None:
+            if request.url.origin != self._origin:
+                raise ValueError(
+                    f"a call to '{self.target}' leaves its base URL: give a path, not another origin"
+                )
+            if DOT_SEGMENT.match(url):
+                raise ValueError(
+                    f"a call to '{self.target}' may leave its base URL: no segment of its path can be . or .."
+                )
         if self._propagate:
             request_id = context.request_id()
             if request_id is not None:
