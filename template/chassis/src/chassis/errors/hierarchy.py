@@ -207,8 +207,8 @@ class ValidationFailed(ServiceError):
         """Build it from ``errors()`` of a pydantic or FastAPI validation error.
 
         Pydantic's own messages repeat no value that was sent. In a validator's own text ``***`` takes the place
-        of the text or number that the validator got; a model's validator gets no such value, and its text is
-        returned whole. At most ``MOST_FIELD_ERRORS`` are listed; the detail says how many there are.
+        of a text or number of three characters or more; what a model's validator says is repeated whole. At
+        most ``MOST_FIELD_ERRORS`` are listed; the detail says how many there are.
         """
         count = len(found)
         detail = "1 field is wrong." if count == 1 else f"{count} fields are wrong."

@@ -49,7 +49,10 @@ def client_key(address: str) -> str:
 
 
 def bounded(key: str) -> str:
-    """Return a key of at most ``LONGEST_KEY`` characters; API keys and the like are not kept in clear."""
+    """Return a key of at most ``LONGEST_KEY`` characters: a longer one as its digest, any other as it is.
+
+    An API key that is not longer is kept in clear, in memory.
+    """
     if len(key) <= LONGEST_KEY:
         return key
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
