@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,10 @@ def test_the_table_has_every_package_of_this_repository() -> None:
     assert table("Of this repository") == (group - {"pytest"}) | {"uv"}
 
 
-@pytest.mark.parametrize(("package", "needed"), [("fastapi", "opentelemetry-api")])
+@pytest.mark.parametrize(
+    ("package", "needed"),
+    [("fastapi", "opentelemetry-api"), ("pydantic", "typing-inspection"), ("starlette", "anyio")],
+)
 def test_a_package_is_there_already(package: str, needed: str) -> None:
     from importlib.metadata import requires
 
@@ -104,6 +108,19 @@ def imports() -> Iterator[tuple[Path, str, str]]:
                 yield from ((path, node.module or "", each.name) for each in node.names)
             elif isinstance(node, ast.Import):
                 yield from ((path, each.name, "") for each in node.names)
+
+
+# Two modules are a part of what another package is: pydantic's own core, and PyYAML of pydantic-settings[yaml].
+PARTS = {"pydantic_core": "pydantic", "yaml": "pydantic-settings"}
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    library = project("template/chassis/pyproject.toml")["project"]
+    declared = named([*library["dependencies"], *itertools.chain(*library["optional-dependencies"].values())])
+    packages = {name: set(map(canonicalize_name, found)) for name, found in packages_distributions().items()}
+    packages |= {name: {canonicalize_name(package)} for name, package in PARTS.items()}
+    modules = {module.split(".")[0] for _, module, _ in imports()} - sys.stdlib_module_names - {"chassis"}
+    assert {name for name in modules if not declared & packages.get(name, set())} == set()
 
 
 def test_the_multiprocess_mode_of_the_client_is_not_used() -> None:
