@@ -1,6 +1,6 @@
 """The recorded answers: a question with another name, an answer with another value.
 
-Both belong into the stage ``before``: Copier reads the answers again after it, and renders the new version
+Both run in the stage ``before``: Copier reads the answers again after it, and renders the new version
 with them. The old version is rendered with the old ones.
 """
 

@@ -14,7 +14,7 @@ __all__ = ["rename_file"]
 
 
 def rename_file(service: Service, old: str, new: str, *, earlier: Sequence[str] = ()) -> None:
-    """Carry the owner's edits of ``old`` into ``new``. It belongs into the stage ``after``.
+    """Carry the owner's edits of ``old`` into ``new``. It runs in the stage ``after``.
 
     ``earlier`` names what the file was called before ``old``, for updates from versions that old.
 

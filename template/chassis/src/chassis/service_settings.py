@@ -52,7 +52,7 @@ class ServerSettings(Group, prefix=""):
         None,
         ge=1,
         le=65535,
-        description="A port of their own for metrics, detailed health and docs; unset: the service's port.",
+        description="A separate port for metrics, detailed health and docs; unset: the service's port.",
     )
     keep_alive: Annotated[float, Variable("KEEP_ALIVE")] = Field(
         65.0,

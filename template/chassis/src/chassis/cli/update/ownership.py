@@ -26,7 +26,7 @@ class Owner(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What holds for some paths. A change of a template-owned file belongs into its ``neighbour``."""
+    """What holds for some paths. A change of a template-owned file belongs in its ``neighbour``."""
 
     paths: tuple[str, ...]
     owner: Owner
