@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from uvicorn import Config
@@ -261,7 +262,7 @@ def test_only_a_second_interrupt_forces(stop, numbers, forced):
 
 
 def test_a_worker_ignores_interrupts():
-    with Stop(ignore_interrupt=True).installed() as stop:
+    with Stop(ignore_terminal=True).installed() as stop:
         signal.raise_signal(signal.SIGINT)
         assert not stop.requested
 
@@ -295,6 +296,7 @@ class Site:
                 Route("/", self.home),
                 Route("/hold", self.hold),
                 Route("/headers", self.headers),
+                Route("/begun", self.begun, methods=["POST"]),
                 WebSocketRoute("/socket", self.websocket),
             ]
         )
@@ -307,6 +309,13 @@ class Site:
     async def headers(self, request: Request) -> PlainTextResponse:
         await request.body()
         return PlainTextResponse(" ".join(name.decode() for name, _ in request.scope["headers"]))
+
+    async def begun(self, request: Request) -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"begun"
+            await request.body()
+
+        return StreamingResponse(parts())
 
     async def hold(self, request: object) -> PlainTextResponse:
         self.arrived.set()
@@ -523,6 +532,167 @@ async def test_fields_behind_a_body_are_no_headers(site: Site):
     )
     _, names = await response(reader)
     assert names == "host transfer-encoding"
+    writer.close()
+
+
+CHUNKED = b"transfer-encoding: chunked\r\n"
+UPGRADE = b"host: site\r\nconnection: upgrade\r\n"
+HANDSHAKE = (
+    b"GET /socket HTTP/1.1\r\n" + UPGRADE + b"upgrade: websocket\r\n"
+    b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+@pytest.fixture(params=[HttpToolsProtocol, H11Protocol])
+async def talk(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    """Send pieces to an application that tells what it got, and return all that comes back until the end."""
+
+    async def told(asked: Request) -> PlainTextResponse:
+        return PlainTextResponse(f"{asked.method} {asked.url.path} {(await asked.body()).decode()}")
+
+    config = Config(
+        Starlette(routes=[Route("/{rest:path}", told, methods=["GET", "POST", "DELETE"])]), log_config=None
+    )
+    config.load()
+    protocol: Any = bounded(request.param)
+    state = ServerState()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+
+    async def talked(*pieces: bytes, until: bytes) -> str:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        got = b""
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            if piece is not pieces[-1]:
+                await asyncio.sleep(0)
+        while until not in got and (more := await reader.read(65_536)):
+            got += more
+        writer.close()
+        return got.decode()
+
+    async with server, asyncio.timeout(20):
+        yield talked
+        for connection in list(state.connections):
+            connection.transport.close()
+
+
+@pytest.mark.parametrize("offered", [b"h2c", b"websocket", b"TLS/1.0, HTTP/1.1"])
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "in two pieces"])
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (b"content-length: 30\r\n", b"DELETE / HTTP/1.1\r\nhost: a\r\n\r\n"),
+        (CHUNKED, b"4\r\nbody\r\n0\r\n\r\n"),
+    ],
+    ids=["length", "chunked"],
+)
+async def test_a_body_behind_an_upgrade_that_is_not_taken_is_a_body(
+    talk: Any, offered: bytes, apart: bool, framing: bytes, body: bytes
+) -> None:
+    head = b"POST /in HTTP/1.1\r\n" + UPGRADE + b"upgrade: " + offered + b"\r\n" + framing + b"\r\n"
+    last = b"GET /last HTTP/1.1\r\nhost: site\r\nconnection: close\r\n\r\n"
+    sent = (head, body, last) if apart else (head + body + last,)
+    told = await talk(*sent, until=b"GET /last")
+    content = "body" if framing is CHUNKED else body.decode()
+    assert f"POST /in {content}" in told
+    assert told.count("HTTP/1.1 200") == 2
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        HANDSHAKE + b"content-length: 1\r\n\r\n",
+        HANDSHAKE.replace(b"GET", b"POST") + b"\r\n",
+        HANDSHAKE.replace(b"HTTP/1.1", b"HTTP/1.0") + b"\r\n",
+        b"GET /socket HTTP/1.1\r\n" + UPGRADE + b"upgrade: websocket\r\n\r\n",
+    ],
+    ids=["body", "method", "version", "no key"],
+)
+async def test_what_is_no_handshake_is_an_ordinary_request(talk: Any, head: bytes) -> None:
+    told = await talk(head, b"x" if b"content-length" in head else b"", until=b"/socket ")
+    assert told.startswith("HTTP/1.1 200")
+
+
+async def test_a_handshake_with_a_length_of_none_is_one(site: Site) -> None:
+    reader, writer = await site.connect()
+    writer.write(HANDSHAKE + b"content-length: 0\r\n\r\n")
+    assert await reader.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
+    writer.close()
+
+
+async def test_a_handshake_behind_a_request_in_flight_is_an_ordinary_request(site: Site) -> None:
+    reader, writer = await site.connect()
+    writer.write(request("/hold") + HANDSHAKE + b"\r\n")
+    await site.arrived.wait()
+    site.release.set()
+    assert (await response(reader))[1] == "released"
+    assert (await response(reader))[0].startswith("HTTP/1.1 404")
+    writer.close()
+
+
+async def test_what_follows_connect_is_not_read(site: Site) -> None:
+    reader, writer = await site.connect()
+    writer.write(b"CONNECT /tunnel HTTP/1.1\r\nhost: site\r\n\r\n" + request("/"))
+    head, _ = await response(reader)
+    assert "connection: close" in head
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_answers_come_in_order_also_that_to_what_is_no_http(site: Site) -> None:
+    reader, writer = await site.connect()
+    writer.write(request("/hold") + b"GARBAGE\r\n\r\n")
+    await site.arrived.wait()
+    site.release.set()
+    head, body = await response(reader)
+    assert (body, "connection: close" in head) == ("released", True)
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_nothing_is_said_in_the_middle_of_an_answer(site: Site) -> None:
+    reader, writer = await site.connect()
+    writer.write(b"POST /begun HTTP/1.1\r\nhost: site\r\ntransfer-encoding: chunked\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    assert await reader.readuntil(b"begun\r\n") == b"5\r\nbegun\r\n"
+    writer.write(b"no chunk\r\n")
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_head_in_one_piece_is_bounded_too(site: Site) -> None:
+    reader, writer = await site.connect()
+    writer.write(b"GET / HTTP/1.1\r\nhost: site\r\nx-large: " + b"y" * (64 * 1024) + b"\r\n\r\n")
+    assert await reader.readline() == b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    writer.close()
+
+
+async def test_a_connection_that_cannot_end_in_order_keeps_nobody_from_it(site: Site) -> None:
+    class Stuck:
+        """As a WebSocket whose library gives up."""
+
+        transport = None
+
+        def shutdown(self) -> None:
+            site.listener._state.connections.discard(self)
+            raise AssertionError
+
+    stuck = Stuck()
+    stuck.transport = Mock()
+    site.listener._state.connections.add(stuck)
+    reader, writer = await site.connect()
+    writer.write(request("/hold"))
+    await site.arrived.wait()
+    await site.listener.refuse(last=True)
+    finished = asyncio.create_task(site.listener.finish(10))
+    await asyncio.sleep(0)
+    site.release.set()
+    assert (await response(reader))[1] == "released"
+    assert await finished == 0
+    stuck.transport.close.assert_called_once()
     writer.close()
 
 

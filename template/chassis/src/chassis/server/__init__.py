@@ -5,6 +5,9 @@
 - ``application``: how the service is built from its factory
 - ``worker``: one serving process: start, serve, drain, stop
 - ``listener``: one socket and the connections that came through it
+- ``protocol``: uvicorn's protocols, bounded; ``with_httptools`` and ``with_h11`` by parser
+- ``refusal``: the answer to bytes that are no request
+- ``upgrade``: the WebSocket handshake, and any other upgrade that a request offers
 - ``supervisor``: the parent of several workers
 - ``reloader``: restarts the service when a source file changes
 - ``collector``: the garbage collector, held while the service is built

@@ -17,8 +17,11 @@ from uvicorn.server import ServerState
 from chassis.server.protocol import LARGEST_HEAD, bounded
 from chassis.server.sockets import drop_handshakes
 from chassis.service_settings import ServerSettings
+from chassis.structured import structlog
 
 __all__ = ["Listener", "StartupFailed"]
+
+log = structlog.get_logger("chassis.server")
 
 _BACKLOG: Final = 2048  # connections that wait to be accepted; the kernel's own limit may be lower
 _TICK: Final = 1.0  # seconds between updates of the Date header
@@ -146,9 +149,9 @@ class Listener:
                         idle_limit = _idle_limit(connection)
                         if idle_limit is None and connection not in told:
                             told.add(connection)  # it closes with its response
-                            connection.shutdown()
+                            _end(connection)
                         elif idle_limit is not None and waited >= idle_limit:
-                            connection.shutdown()
+                            _end(connection)
                     await asyncio.sleep(_POLL)
         except TimeoutError:
             return await self._cut_off()
@@ -218,6 +221,15 @@ class _Lifespan(LifespanOn):
         elif self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+
+
+def _end(connection: Any) -> None:
+    """Ask a connection to end. One that cannot be asked is closed: it must not keep others from finishing."""
+    try:
+        connection.shutdown()
+    except Exception:
+        log.warning("a connection did not end in order", exc_info=True)
+        connection.transport.close()
 
 
 def _awaits_head(connection: Any) -> bool:
