@@ -9,7 +9,7 @@ from awkward_errors import NOTES
 from starlette.types import ASGIApp, Message
 from starlette.websockets import WebSocketDisconnect
 
-__all__ = ["CRASHES", "Ask", "Outcome", "conversation", "note_crash", "outcome"]
+__all__ = ["CRASHES", "Ask", "Outcome", "conversation", "note_crash", "outcome", "scope_of"]
 
 CRASHES: list[str] = []
 """What the application under test logged as crashes, in the words of ``note_crash``."""

@@ -16,6 +16,7 @@ from awkward_errors import (
     PanicError,
     ReadError,
     SlowError,
+    SplitError,
     TrapError,
     add_handlers,
 )
@@ -102,6 +103,12 @@ def _add_plain(router: APIRouter) -> None:
 
 
 def _add_errors(router: APIRouter) -> None:
+    @router.get("/refused-by-the-server/{name}")
+    async def refused_by_the_server(name: str) -> Response:
+        if name == "handler":
+            raise SplitError("in two")
+        return Response(headers={"x-split": "a\r\nb"}) if name == "header" else Response(status_code=600)
+
     errors: dict[str, BaseException] = {
         "own": OwnError("mine"),
         "child": ChildError("its"),

@@ -17,6 +17,7 @@ __all__ = [
     "PanicError",
     "ReadError",
     "SlowError",
+    "SplitError",
     "TrapError",
     "add_handlers",
     "add_own_answers",
@@ -57,6 +58,10 @@ class ReadError(Exception):
     """Has a handler that reads the body."""
 
 
+class SplitError(Exception):
+    """Has a handler whose response no server sends: there is a line break in a header."""
+
+
 def add_handlers(app: FastAPI) -> None:
     """Add a handler for each of them."""
 
@@ -83,6 +88,10 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(ReadError)
     async def read(request: Request, _: ReadError) -> Response:
         return PlainTextResponse(await request.body(), 400)
+
+    @app.exception_handler(SplitError)
+    async def split(_: Request, error: SplitError) -> Response:
+        return PlainTextResponse(str(error), 409, headers={"x-split": "a\r\nb"})
 
     @app.exception_handler(410)
     async def gone(_: Request, error: HTTPException) -> Response:

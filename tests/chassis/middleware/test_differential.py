@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from asking import Ask, Outcome, conversation, note_crash, outcome
+from asking import CRASHES, Ask, Outcome, conversation, note_crash, outcome, scope_of
 from awkward_app import add_routes
 from awkward_errors import NOTES, add_own_answers
 from fastapi import FastAPI
@@ -144,6 +144,71 @@ async def test_an_application_that_returns_without_an_answer_has_crashed(form: s
     assert (found.status, found.complete) == (500, True)
     assert found.raised == "RuntimeError: the application returned without an answer"
     assert LINES[service(form)][-1][3] == 500
+
+
+REFUSALS = {
+    "header": "RuntimeError: Invalid HTTP header value.",
+    "status": "KeyError: 600",
+    "handler": "RuntimeError: Invalid HTTP header value.",
+}
+
+
+class Refusing:
+    """A server that takes no such start, and as uvicorn no other after it unless it is ``patient``."""
+
+    def __init__(self, *, patient: bool) -> None:
+        self.got: list[Message] = []
+        self.started = False
+        self._patient = patient
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            if self.started:
+                raise RuntimeError("Expected ASGI message 'http.response.body'")
+            self.started = not self._patient
+            if message["status"] == 600:
+                raise KeyError(600)
+            if any(b"\n" in value for _, value in message["headers"]):
+                raise RuntimeError("Invalid HTTP header value.")
+        self.got.append(message)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("patient", [True, False])
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_a_response_that_the_server_does_not_start_is_a_crash(
+    form: str, name: str, patient: bool
+) -> None:
+    CRASHES.clear()
+    server = Refusing(patient=patient)
+    await service(form)(scope_of(Ask(f"/refused-by-the-server/{name}")), never, server.send)
+    assert [message.get("status") for message in server.got] == ([500, None] if patient else [])
+    assert [REFUSALS[name]] == CRASHES
+    assert LINES[service(form)][-1][3] == 500
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("path", "parts"), [("/stream-fails/0", 0), ("/stream-in-a-thread", 2)])
+async def test_a_response_that_the_server_did_start_stays_what_it_is(
+    form: str, path: str, parts: int
+) -> None:
+    CRASHES.clear()
+    got: list[Message] = []
+
+    async def send(message: Message) -> None:
+        if message.get("body") == b"2":
+            raise RuntimeError("Response content longer than Content-Length")
+        got.append(message)
+
+    await service(form)(scope_of(Ask(path)), never, send)
+    assert [message["type"] for message in got] == ["http.response.start", *["http.response.body"] * parts]
+    assert len(CRASHES) == 1
+    assert LINES[service(form)][-1][3] == 200
+
+
+async def never() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Iterable
 from time import perf_counter
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Final, Literal
 
 from starlette.types import Message, Receive, Scope, Send
@@ -44,6 +45,7 @@ class Exchange:
         "_reported",
         "_send",
         "_started_at",
+        "_streams",
         "admitted",
         "arrival",
         "context",
@@ -65,6 +67,7 @@ class Exchange:
         self._received = 0
         self._reported = False
         self._send = send
+        self._streams = False
         self.scope = scope
         self.root_path: str = scope.get("root_path", "")
         self.peer = layer.identify(scope)
@@ -94,8 +97,11 @@ class Exchange:
             # JSONResponse(status_code=HTTPStatus.CREATED) sends the member of the enumeration.
             self.status = status if type(status) is int else int(status)
             message = {**message, "headers": self._complete(message.get("headers", ()))}
-        elif kind == "http.response.body" and not message.get("more_body", False):
-            self.report()
+        elif kind == "http.response.body":
+            if message.get("more_body", False):
+                self._streams = True
+            else:
+                self.report()
         return self._send(message)
 
     async def receive(self) -> Message:
@@ -111,6 +117,23 @@ class Exchange:
         if not self.response_started:
             response = problem_response(error, self.scope)
             await response(self.scope, _no_body, self.send)
+
+    def take_back(self, error: BaseException) -> bool:
+        """Forget the start of the response if the error is the server's refusal of it; tell whether it was.
+
+        A server raises where a header holds a line break or where there is no such status, before anything is
+        sent. ``send`` cannot see that, because it does not wait: the traceback tells.
+        """
+        if self._streams or self._reported:
+            return False  # a part of the body came after it
+        refuses = getattr(self._send, "__code__", None)
+        cause: BaseException | None = error
+        while cause is not None:
+            if any(frame.f_code is refuses for frame, _ in walk_tb(cause.__traceback__)):
+                self.response_started = False
+                return True
+            cause = cause.__cause__ or cause.__context__
+        return False
 
     async def answer(self, status: int, headers: Iterable[Header]) -> Literal[False]:
         """Answer with a status and headers alone, which include what CORS grants. False: it is done."""

@@ -5,7 +5,7 @@ outermost layer, outside the framework's own error handling. Around FastAPI it c
 """
 
 from collections.abc import Awaitable, Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Final, Literal, NamedTuple
 
 from starlette.exceptions import HTTPException
@@ -249,7 +249,14 @@ class RequestLayer:
         else:
             self.log_crash(error)
             exchange.scope[CRASH] = error
-            await exchange.refuse(error_from(error, debug=self.collaborators.debug))
+            answer = error_from(error, debug=self.collaborators.debug)
+            if not exchange.response_started:
+                await exchange.refuse(answer)
+            elif exchange.take_back(error):
+                # uvicorn takes no other start after one that it refused, and closes the connection. It is
+                # reported as the 500 that it should be.
+                with suppress(Exception):
+                    await exchange.refuse(answer)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
