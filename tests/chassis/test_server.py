@@ -127,7 +127,20 @@ class Shop:
         await self.public(scope, receive, closing)
 
 
+def refusing():
+    from fastapi import Response
+
+    from chassis.app import create_app
+
+    app = create_app(load(Settings))
+    app.get("/header")(lambda: Response("x", headers={"X-Split": "a\\r\\nb"}))
+    app.get("/status")(lambda: Response("x", status_code=600))
+    return app
+
+
 def create_app(settings=None):
+    if os.environ.get("REFUSING"):
+        return refusing()
     if os.environ.get("WRONG_SETTING"):
         raise SettingsError([Mistake("SHOP_KEY", "must be set")])
     if not os.environ.get("PLAIN"):
@@ -655,6 +668,20 @@ def test_uvicorn_by_itself_listens_on_no_management_port(start):
         get(management, "/metrics")
 
 
+@pytest.mark.parametrize("path", ["/header", "/status"])
+def test_a_response_that_cannot_be_sent_is_a_crash_in_the_log(start, path):
+    process = start(REFUSING=1)
+    with pytest.raises(asyncio.IncompleteReadError) as cut:
+        get(_listening_port(process), path)
+    assert not cut.value.partial
+    process.signal(signal.SIGTERM)
+    assert process.exit_code() == 0
+    (crash,) = process.events("request crashed")
+    assert "Traceback" in crash["exception"]
+    assert [line["status"] for line in process.events("request")] == [500]
+    assert process.output.count("Traceback") == 1
+
+
 def _listening_port(process: Process) -> int:
     waited = threading.Event()
     for _ in range(int(PATIENCE * 50)):
@@ -739,3 +766,51 @@ def test_a_changed_source_file_restarts_the_service(start, tmp_path):
     process.signal(signal.SIGTERM)
     assert process.exit_code() == 0
     assert len(process.events("closing")) == 2
+
+
+STOPS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+EARLY = """
+import os, signal
+
+
+def watch(*_, **__):
+    os.kill(os.getpid(), signal.Signals[os.environ["EARLY"]])
+    return iter(())
+"""
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_a_stop_ends_the_reloader_after_its_child(start, number):
+    process = start("--reload", DRAIN_DELAY=600)
+    process.wait_for("serving")
+    os.killpg(process.popen.pid, number)  # as a terminal does: the child gets it too
+    assert process.exit_code() == 0
+    assert process.order("serving", "closing", "stopped") == ["serving", "closing", "stopped"]
+
+
+def test_a_stop_while_its_child_begins_ends_the_reloader(start):
+    process = start("--reload")
+    process.wait_for(f"Started reloader process [{process.popen.pid}] using WatchFiles")
+    process.signal(signal.SIGHUP)
+    assert process.exit_code() == 0
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_a_stop_before_the_reloader_watches_is_not_lost(start, tmp_path, number):
+    (tmp_path / "watchfiles.py").write_text(EARLY)  # in the place of what the reloader watches with
+    process = start("--reload", EARLY=number.name)
+    assert process.exit_code() == 0
+    assert not process.events("opening")
+
+
+def test_the_reloader_survives_its_terminal_under_nohup(start):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child process inherits it
+    try:
+        process = start("--reload")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    port = process.port
+    os.killpg(process.popen.pid, signal.SIGHUP)
+    assert get(port, "/").status == 200
+    process.signal(signal.SIGTERM)
+    assert process.exit_code() == 0

@@ -33,7 +33,8 @@ def run(factory: str, settings: ServiceSettings) -> int:
         if settings.server.reload:
             from chassis.server.reloader import Reloader
 
-            return _with_children(Reloader(factory, settings, sockets).run, settings)
+            with Stop().installed() as stop:
+                return _with_children(Reloader(factory, settings, sockets, stop).run, settings)
         if settings.server.workers > 1:
             from chassis.server.supervisor import Supervisor
 

@@ -1,6 +1,7 @@
 """Restarts the service when a source file changes; for development."""
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 from socket import socket
@@ -9,7 +10,7 @@ from uvicorn import Config
 from uvicorn.supervisors import ChangeReload
 
 from chassis.server import exits
-from chassis.server.signals import Stop
+from chassis.server.signals import Stop, stopping_signals
 from chassis.server.sockets import Sockets
 from chassis.server.worker import Worker
 from chassis.service_settings import ServiceSettings
@@ -21,16 +22,17 @@ class Reloader:
     """Watches the sources of the service, the chassis and the configuration, with uvicorn's reloader.
 
     It serves nothing itself: a child does, and reads its settings anew at each start. There is no drain
-    delay, since nobody balances load here.
+    delay, since nobody balances load here. ``stop`` is installed: it tells what came before the watch.
     """
 
-    def __init__(self, factory: str, settings: ServiceSettings, sockets: Sockets) -> None:
+    def __init__(self, factory: str, settings: ServiceSettings, sockets: Sockets, stop: Stop) -> None:
         self._factory = factory
         self._settings = settings
         self._sockets = sockets
+        self._stop = stop
 
     def run(self) -> int:
-        """Watch until a signal, and return the exit code."""
+        """Watch until a signal, end the child in order, and return the exit code."""
         sockets = self._sockets
         config = Config(
             self._factory,
@@ -41,7 +43,12 @@ class Reloader:
             log_config=None,
         )
         both = [sockets.public] if sockets.management is None else [sockets.public, sockets.management]
-        ChangeReload(config, target=_Child(self._factory, self._settings), sockets=both).run()
+        watch = ChangeReload(config, target=_Child(self._factory, self._settings), sockets=both)
+        # It handles no SIGHUP, and the others only from its start on; what came until here is in ``stop``.
+        for number in stopping_signals():
+            signal.signal(number, watch.signal_handler)
+        if not self._stop.requested:
+            watch.run()
         return exits.OK
 
 
