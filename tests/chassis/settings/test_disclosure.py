@@ -134,6 +134,18 @@ def test_a_check_that_quotes_nothing_is_told(tmp_path: Path) -> None:
         ("https://host:8080/path", "https://host:8080/path"),
         ("postgresql://u@h/db", "postgresql://u@h/db"),
         ("mail to a@b.c: soon", "mail to a@b.c: soon"),
+        ("u:p@h:4317", "u:***@h:4317"),
+        (":p@h", ":***@h"),
+        ("//u:p@h/db", "//u:***@h/db"),
+        ("http:/u:p@h", "http:***@h"),
+        ("see u:p@q/w@h", "see u:***@h"),
+        ('["h","u:p@h",1]', '["h","u:***@h",1]'),
+        ('{"a":"u:p@h"}', '{"a":"u:***@h"}'),
+        ('{"a":"b@c","d":["e@f"]}', '{"a":"b@c","d":["e@f"]}'),
+        ("https://key@sentry.example:9000/1", "https://key@sentry.example:9000/1"),
+        ("mailto:ops@example.com", "mailto:ops@example.com"),
+        ("git@example.com:team/orders.git", "git@example.com:team/orders.git"),
+        ("12:30 @noon", "12:30 @noon"),
     ],
 )
 def test_urls(text: str, expected: str | None) -> None:

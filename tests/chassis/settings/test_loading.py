@@ -276,6 +276,49 @@ class TestMistakes:
         with pytest.raises(SettingsError, match=r"PORTS must be a valid integer.* \(item 2\), not 1,x"):
             load(Ports, environ={"PORTS": "1,x"}, directory=place.root)
 
+    @pytest.mark.parametrize("none", ["inf", "-inf", "nan", "1e999"])
+    def test_number_that_is_none_is_refused(self, place: Any, none: str) -> None:
+        class Wait(Group):
+            seconds: float = Field(1.0, ge=0)
+            steps: list[float] = Field([])
+            by_name: dict[str, float | None] = Field({})
+
+        class Waits(Settings):
+            limit: float | None = None
+            wait: Wait = Wait()
+
+        with pytest.raises(SettingsError) as caught:
+            load(
+                Waits,
+                environ={
+                    "LIMIT": none,
+                    "WAIT_SECONDS": none,
+                    "WAIT_STEPS": f"1,{none}",
+                    "WAIT_BY_NAME": '{"a": NaN}',
+                },
+                directory=place.root,
+            )
+        assert [str(mistake) for mistake in caught.value.mistakes] == [
+            f"LIMIT must be a finite number, not {none} (environment LIMIT)",
+            f"WAIT_SECONDS must be a finite number, not {none} (environment WAIT_SECONDS)",
+            f"WAIT_STEPS must be a finite number (item 2), not 1,{none} (environment WAIT_STEPS)",
+            'WAIT_BY_NAME must be a finite number, not {"a": NaN} (environment WAIT_BY_NAME)',
+        ]
+
+    def test_a_field_may_allow_what_is_not_finite(self, place: Any) -> None:
+        class Endless(Settings):
+            limit: float = Field(float("inf"), allow_inf_nan=True)
+
+        assert load(Endless, environ={}, directory=place.root).limit == float("inf")
+
+    def test_password_of_a_url_without_its_scheme_is_not_told(self, place: Any) -> None:
+        class Traced(Settings):
+            endpoint: str = Field("http://h", pattern="^https?://")
+
+        with pytest.raises(SettingsError, match=r", not u:\*\*\*@h:4317 \(") as caught:
+            load(Traced, environ={"ENDPOINT": "u:hunter2secret@h:4317"}, directory=place.root)
+        assert "hunter2" not in str(caught.value)
+
     def test_all_members_of_a_union_are_told(self, place: Any) -> None:
         class Many(Settings):
             size: int | bool = 0

@@ -14,6 +14,10 @@ __all__ = ["disclosed", "masked_urls", "rendered", "url_credentials"]
 _CREDENTIALS = pattern(
     r"(?P<start>[a-z][a-z0-9+.-]{0,30}://(?P<user>[^\s:/?#]*):)(?P<password>\S*)@", re.IGNORECASE
 )
+# Also where the scheme was forgotten: at the start of a word, behind "//", or of a text inside JSON.
+_BARE_CREDENTIALS = pattern(
+    r"(?P<start>(?:(?<!\S)|(?<=[\[{,:]\")|//)(?!mailto:)[^\s:/?#\"]*:)(?!//)\S+@", re.IGNORECASE
+)
 _QUERY = pattern(
     r"(?P<start>[?&;][^\s=&;]{0,60}(?:passw|pwd|secret|token|key|credential)[^\s=&;]*=)[^\s&;]+",
     re.IGNORECASE,
@@ -21,8 +25,12 @@ _QUERY = pattern(
 
 
 def masked_urls(text: str) -> str:
-    """Mask the password, and the query parameters named like a secret, of each URL in the text."""
-    return _QUERY.sub(r"\g<start>***", _CREDENTIALS.sub(r"\g<start>***@", text))
+    """Mask the password, and the query parameters named like a secret, of each URL in the text.
+
+    ``user:password@host`` counts as a URL whose scheme was forgotten.
+    """
+    text = _BARE_CREDENTIALS.sub(r"\g<start>***@", _CREDENTIALS.sub(r"\g<start>***@", text))
+    return _QUERY.sub(r"\g<start>***", text)
 
 
 def url_credentials(text: str) -> tuple[str, str] | None:

@@ -83,6 +83,8 @@ class Group(BaseModel):
         extra="forbid",
         validate_default=True,
         hide_input_in_errors=True,
+        # Neither can be waited for, counted or compared with, and pydantic's bounds let nan through.
+        allow_inf_nan=False,
         validate_by_name=True,
         defer_build=True,
     )
@@ -116,6 +118,7 @@ class Settings(BaseSettings):
         extra="forbid",
         validate_default=True,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
         validate_by_name=True,
         defer_build=True,
     )
