@@ -31,8 +31,11 @@ def test_lines_of_one_name_are_joined_so_that_none_of_them_is_believed_alone() -
         (b"1e3", None),
         (b"", None),
         (b"9" * 18, 10**18 - 1),
-        (b"0" * 18 + b"999999999", None),
-        (b"9" * 5_000, None),
+        (b"9" * 19, 10**19 - 1),
+        (b"1" + b"0" * 18, 10**18),
+        (b"0" * 18 + b"999999999", 999_999_999),
+        (b"0" * 5_000, 0),
+        (b"9" * 5_000, 10**19 - 1),
     ],
 )
 def test_a_length_is_a_number_or_none(given: bytes, length: int | None) -> None:

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, Request, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 from log_capture import capture_logs
 from starlette.types import Message, Receive, Scope, Send
 
@@ -243,6 +244,15 @@ async def test_a_declared_body_over_the_limit_is_refused_unread(router: APIRoute
     assert response.json()["code"] == "CONTENT_TOO_LARGE"
 
 
+@pytest.mark.parametrize("declared", ["9" * 18, "9" * 19, "9" * 40])
+async def test_a_declared_length_of_any_size_is_refused_where_no_body_is_read(
+    router: APIRouter, declared: str
+) -> None:
+    async with client_of(build(router)) as client:
+        response = await client.post("/nobody-reads", headers={"content-length": declared})
+    assert response.status_code == 413
+
+
 async def test_an_undeclared_body_is_counted_as_it_arrives(router: APIRouter) -> None:
     settings = ServiceSettings(
         security=SecuritySettings(max_body_bytes=10), rate_limiting=RateLimitSettings(enabled=False)
@@ -255,6 +265,41 @@ async def test_an_undeclared_body_is_counted_as_it_arrives(router: APIRouter) ->
     async with client_of(build(router, settings)) as client:
         response = await client.post("/echo", content=chunks(), headers={"content-type": "application/json"})
     assert response.status_code == 413
+
+
+async def test_preflights_cost_nothing_of_a_quota(router: APIRouter) -> None:
+    settings = ServiceSettings(
+        security=SecuritySettings(cors_origins=["https://app.example"]),
+        rate_limiting=RateLimitSettings(requests=5),
+    )
+    asks = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    async with client_of(build(router, settings)) as client:
+        preflights = [await client.options("/echo", headers=asks) for _ in range(12)]
+        response = await client.post("/echo", json={"number": 1})
+        no_preflight = await client.options("/echo", headers={"Origin": "https://app.example"})
+    assert {preflight.status_code for preflight in preflights} == {204}
+    assert all("ratelimit" not in preflight.headers for preflight in preflights)
+    assert "r=4;" in response.headers["ratelimit"]
+    assert "r=3;" in no_preflight.headers["ratelimit"]
+
+
+async def test_a_file_of_the_application_refuses_a_wrong_range_with_its_own_text(
+    router: APIRouter, tmp_path: Path
+) -> None:
+    (tmp_path / "report.txt").write_text("report")
+
+    @router.get("/report")
+    async def report() -> FileResponse:
+        return FileResponse(tmp_path / "report.txt")
+
+    async with client_of(build(router)) as client:
+        for asked, status in (("bytes=zz", 400), ("bytes=99-", 416)):
+            response = await client.get("/report", headers={"Range": asked})
+            assert (response.status_code, response.headers["content-type"].partition(";")[0]) == (
+                status,
+                "text/plain",
+            )
+            assert response.headers["x-request-id"]
 
 
 async def test_a_body_within_the_limit_passes(router: APIRouter) -> None:

@@ -49,6 +49,15 @@ def test_the_assets_have_the_types_that_nosniff_demands(client: TestClient) -> N
     }
 
 
+@pytest.mark.parametrize("asked", ["bytes=zz", "bytes=999999999-", "bytes=0-9"])
+def test_an_asset_comes_whole_whatever_range_is_asked_for(client: TestClient, asked: str) -> None:
+    whole = client.get("/docs/assets/swagger-ui.css")
+    response = client.get("/docs/assets/swagger-ui.css", headers={"Range": asked})
+
+    assert (response.status_code, response.content) == (200, whole.content)
+    assert whole.headers["accept-ranges"] == "none"
+
+
 def test_the_page_names_no_other_host_and_works_below_a_prefix(client: TestClient) -> None:
     page = client.get("/docs").text
 

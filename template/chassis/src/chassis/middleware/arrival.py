@@ -46,8 +46,15 @@ def request_id_of(given: bytes) -> str:
 
 
 def length_of(given: bytes) -> int | None:
-    """Return the length of the body that the client declared; None if it cannot be believed."""
-    return int(given) if given.isdigit() and len(given) <= _LONGEST_LENGTH else None
+    """Return the length of the body that the client declared; None if it is no number.
+
+    Of one with more than 18 digits the first 19 are returned: more than any limit, for any body.
+    """
+    if not given.isdigit():
+        return None
+    if len(given) > _LONGEST_LENGTH:
+        given = given.lstrip(b"0")[: _LONGEST_LENGTH + 1] or b"0"
+    return int(given)
 
 
 def user_agent_of(arrival: dict[bytes, bytes]) -> str:

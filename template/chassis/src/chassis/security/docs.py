@@ -60,6 +60,7 @@ SwaggerUIBundle({
 """
 # Long enough for one session, short enough that an upgrade shows the same day.
 _CACHE: Final = {"cache-control": "public, max-age=3600"}
+_WHOLE: Final = {**_CACHE, "accept-ranges": "none"}
 
 
 def docs_routes(openapi_url: str, title: str) -> list[BaseRoute]:
@@ -84,7 +85,9 @@ def docs_routes(openapi_url: str, title: str) -> list[BaseRoute]:
         # Names are looked up and never joined to a path from the client.
         if name not in _ASSETS:
             raise NotFound
-        return FileResponse(folder / name, media_type=_ASSETS[name], headers=_CACHE)
+        # FileResponse refuses a wrong Range with text of its own. RFC 9110, 14.2: a server may ignore Range.
+        request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"range"]
+        return FileResponse(folder / name, media_type=_ASSETS[name], headers=_WHOLE)
 
     return [
         Route(DOCS_PATH, show, include_in_schema=False),
