@@ -349,6 +349,12 @@ def test_an_open_bracket_hides_the_rest_of_the_text() -> None:
         ("git@example.com", "git@example.com"),
         ("pass\u200bword=hunter2abc", "pass\u200bword=hunter2abc"),
         ("\uff50\uff57\uff44=hunter2abc", "\uff50\uff57\uff44=hunter2abc"),
+        (r'{"pass\u0077ord": "hunter2abc"}', r'{"pass\u0077ord": "hunter2abc"}'),
+        ("?pass%2577ord=hunter2abc", "?pass%2577ord=hunter2abc"),
+        ('"{""password"": ""hunter2abc""}"', '"{""password"": ""hunter2abc""}"'),
+        ("password[]=hunter2abc", "password[]=hunter2abc"),
+        ('{"name": "password", "value": "hunter2abc"}', '{"name": "password", "value": "hunter2abc"}'),
+        ('<add key="password" value="hunter2abc"/>', '<add key="password" value="hunter2abc"/>'),
     ],
 )
 def test_what_is_documented_as_not_found_is_not(text: str, masked: str) -> None:

@@ -8,6 +8,7 @@ search moves forward only, so the time is linear in the length of the text.
 """
 
 import re
+from urllib.parse import unquote
 
 from chassis.masking.hide import STARS, hide
 from chassis.masking.keys import Keys, Secrecy
@@ -56,6 +57,12 @@ _QUERY_KEYS = frozenset({"key", "code", "auth", "sid"})
 _SHORTEST_QUERY_SECRET = 8
 _WORDS_BEFORE = pattern(r"(?:[A-Za-z]{1,24} ){1,3}\Z")
 _REACH = 48
+# What ends a name in an encoded text: an escape of what no name has, of a bracket or a space.
+_NO_NAME = pattern(
+    r"%(?!2[dDeE]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF])[0-9a-fA-F]{2}|[^\w.\-%]",
+    re.ASCII,
+)
+_LONGEST_ENCODED = 96
 
 SIGNS = ("=", ":", "%3", "--", '",', "',", ">")
 """One of them is in every text that ``mask_assignments`` changes."""
@@ -99,7 +106,7 @@ def _secrecy(text: str, found: re.Match[str], keys: Keys) -> Secrecy:
     key = found["key"]
     secrecy = keys.secrecy(key)
     if text[found.start() - 1 : found.start()] == "%":
-        secrecy = max(secrecy, keys.secrecy(key[2:]))  # of user%5Bpin%5D two signs belong to the bracket
+        secrecy = max(secrecy, keys.secrecy(_decoded_name(text, found)))
     if secrecy is Secrecy.NONE and _is_from_query(found):
         return Secrecy.ALL
     if (
@@ -110,6 +117,12 @@ def _secrecy(text: str, found: re.Match[str], keys: Keys) -> Secrecy:
         before = _WORDS_BEFORE.search(text, max(0, found.start() - _REACH), found.start())
         return Secrecy.NONE if before is None else keys.secrecy_of_phrase(before[0], key)
     return secrecy
+
+
+def _decoded_name(text: str, found: re.Match[str]) -> str:
+    """Return the whole of a name of which escapes are a part: ``pass%77ord``, ``user%5Bpin%5D``."""
+    encoded = text[max(0, found.start() - _LONGEST_ENCODED) : found.end("key")]
+    return unquote(_NO_NAME.split(encoded)[-1])
 
 
 def _is_from_query(found: re.Match[str]) -> bool:
@@ -175,7 +188,10 @@ def _is_below(line: re.Match[str], depth: int) -> bool:
 
 
 def _closing_quote(text: str, quote: re.Match[str]) -> int:
-    """Find the end of a quoted value; inside other quotes both of its quotes carry the same backslashes."""
+    """Find the end of a quoted value; inside other quotes both of its quotes carry the same backslashes.
+
+    Two that follow each other inside it are one sign of the value, as SQL and CSV have it.
+    """
     mark, depth, start = quote["mark"], len(quote["quote"]) - 1, quote.end("quote")
     if depth == 0 and text.startswith(mark * 2, start):
         end = text.find(mark * 3, start + 2)
@@ -186,9 +202,14 @@ def _closing_quote(text: str, quote: re.Match[str]) -> int:
         while slashes > start and text[slashes - 1] == "\\":
             slashes -= 1
         count = position - slashes
-        if count < depth or (count - depth) % (2 * (depth + 1)) == 0:
-            return position - min(depth, count)
-        position = text.find(mark, position + 1)
+        after = position + 1
+        if count < depth:
+            return slashes
+        if (count - depth) % (2 * (depth + 1)) == 0:
+            if position - depth == start or not text.startswith(quote["quote"], after):
+                return position - depth
+            after += depth + 1
+        position = text.find(mark, after)
     return len(text)
 
 
