@@ -110,8 +110,9 @@ def imports() -> Iterator[tuple[Path, str, str]]:
                 yield from ((path, each.name, "") for each in node.names)
 
 
-# Two modules are a part of what another package is: pydantic's own core, and PyYAML of pydantic-settings[yaml].
-PARTS = {"pydantic_core": "pydantic", "yaml": "pydantic-settings"}
+# Three modules are a part of what another package is: pydantic's own core, PyYAML of pydantic-settings[yaml], and the parser
+# of uvicorn[standard].
+PARTS = {"pydantic_core": "pydantic", "yaml": "pydantic-settings", "httptools": "uvicorn"}
 
 
 def test_every_package_that_is_imported_is_declared() -> None:
