@@ -110,7 +110,7 @@ def imports() -> Iterator[tuple[Path, str, str]]:
                 yield from ((path, each.name, "") for each in node.names)
 
 
-# Three modules are a part of what another package is: pydantic's own core, PyYAML of pydantic-settings[yaml], and the parser
+# Three modules are part of another package: pydantic's own core, PyYAML of pydantic-settings[yaml], and the parser
 # of uvicorn[standard].
 PARTS = {"pydantic_core": "pydantic", "yaml": "pydantic-settings", "httptools": "uvicorn"}
 

@@ -9,9 +9,21 @@ from chassis.cli.update.process import Completed, run
 __all__ = ["attempt", "git", "lines", "settings"]
 
 HOOKS = ("core.hooksPath", os.devnull)
-# With "error", which some have in their own configuration, Copier loses in silence what it cannot apply; "fix"
-# changes lines of the owner.
-WHITESPACE = ("apply.whitespace", "nowarn")
+# What some have in their own configuration, and Copier does not expect.
+CONFIGURED = (
+    HOOKS,
+    # With "error", Copier loses in silence what it cannot apply; "fix" changes lines of the owner.
+    ("apply.whitespace", "nowarn"),
+    # It reads names as git quotes them.
+    ("core.quotePath", "true"),
+    # It finds what it could not apply among the untracked files.
+    ("status.showUntrackedFiles", "normal"),
+    # It compares commits of renders: what they leave out, or hold to be binary, it loses in silence.
+    ("core.excludesFile", os.devnull),
+    ("core.attributesFile", os.devnull),
+)
+# The same in the environment; the folder of templates may have an info/exclude.
+VARIABLES = {"GIT_DIFF_OPTS": "", "GIT_TEMPLATE_DIR": ""}
 
 
 def git(directory: Path, *arguments: str | Path, text: str = "") -> str:
@@ -38,7 +50,7 @@ def attempt(directory: Path, *arguments: str | Path, text: str = "") -> Complete
 def settings() -> dict[str, str]:
     """Return the environment that sets up the git inside another program, whatever its user has configured."""
     first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
-    environ = {"GIT_CONFIG_COUNT": str(first + 2)}
-    for number, (key, value) in enumerate((HOOKS, WHITESPACE), first):
+    environ = {**VARIABLES, "GIT_CONFIG_COUNT": str(first + len(CONFIGURED))}
+    for number, (key, value) in enumerate(CONFIGURED, first):
         environ |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return environ
