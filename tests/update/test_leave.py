@@ -24,6 +24,7 @@ from chassis.project import find_service
 pytestmark = pytest.mark.timeout(600)
 
 GUIDE = (ROOT / "docs/how-to/leave.md").read_text(encoding="utf-8")
+NOTES = 'note: "Yours: hello"\nmerged: "Merged: 3"\n'
 MONITORING = "deploy/kubernetes/components/monitoring/rules.yaml"
 
 
@@ -36,6 +37,8 @@ def left(
     def make(folder: Path) -> Path:
         folder.mkdir()
         git(folder, "clone", "--quiet", str(rendered(releases.present)), "service")
+        (folder / "service/notes.yaml").write_text(NOTES, encoding="utf-8")
+        commit(folder / "service")
         steps = re.search(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
         assert steps is not None
         subprocess.run(["sh", "-euc", steps[1]], cwd=folder / "service", check=True)
@@ -53,10 +56,15 @@ def test_a_service_that_left_runs_on(left: Path, tmp_path: Path) -> None:
     assert {".copier-answers.yml", "chassis/ownership.toml"} <= gone
     assert not [path for path in gone if path.startswith(("chassis/src/", "src/", "tests/"))]
     for path in git(service, "ls-files").splitlines():
-        top = (service / path).read_text(encoding="utf-8").splitlines()[:2]
-        assert not re.search("(Owned by the template|Yours|Merged): ", "".join(top)), path
+        text = (service / path).read_text(encoding="utf-8")
+        assert "Owned by the template: " not in text, path
+        if path != "notes.yaml":
+            assert not re.search("(Yours|Merged): ", "".join(text.splitlines()[:3])), path
+    assert (service / "notes.yaml").read_text(encoding="utf-8") == NOTES
     changed = git(service, "diff", "--cached", "--diff-filter=M", "--numstat").splitlines()
-    assert {tuple(line.split()[:2]) for line in changed} == {("1", "1")}
+    by_lines = {line.split()[2]: line.split()[:2] for line in changed}
+    assert by_lines.pop(MONITORING) == ["3", "3"]
+    assert set(map(tuple, by_lines.values())) == {("1", "1")}
     commit(service)
 
     assert failed_tests(service) == []
@@ -119,6 +127,7 @@ def take_out_by_hand(service: Path) -> None:
     index.write_text("".join(line for line in lines if "ServiceBehindStandard" not in line), encoding="utf-8")
     makefile = service / "Makefile"
     text = makefile.read_text(encoding="utf-8")
+    text = text.replace(" update verify clean\n", " clean\n", 1)
     makefile.write_text(re.sub(r"(?m)^(update|verify): .*\n(\t.*\n)+", "", text), encoding="utf-8")
 
 
@@ -144,5 +153,6 @@ def test_what_the_guide_takes_out_by_hand_is_there(rendered: Callable[..., Path]
     makefile = (service / "Makefile").read_text(encoding="utf-8")
     assert "\nupdate:" in makefile
     assert "\nverify:" in makefile
+    assert re.search(r"(?m)^TARGETS := .* update verify clean$", makefile)
     gitlab = rendered(releases.present, "gitlab", ci="gitlab")
     assert "\nstandard:\n" in (gitlab / ".gitlab/chassis.yml").read_text(encoding="utf-8")

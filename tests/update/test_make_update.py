@@ -117,6 +117,7 @@ def template(release: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> P
         '    "vendored-chassis[checks,testing]",',
         '    "vendored-chassis[checks,testing]",\n    "basedtyping>=0.1,<1",',
     )
+    replace(folder / "template/.gitignore.jinja", "/dist/\n", "/dist/\n/next/\n")
     append(folder / "template/src/{{package_name}}/app.py.jinja", "\n# never reaches an existing service\n")
     make("0.2.0", "The `second`.")
     (folder / "hooks/migrations").mkdir(parents=True)
@@ -158,15 +159,46 @@ def state(service: Path) -> tuple[object, ...]:
     )
 
 
+def configure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configure git in every way that Copier alone stumbles over, mostly in silence."""
+    (folder / "ignored").write_text("*.toml\n")
+    (folder / "attributes").write_text("*.toml binary\n* text eol=crlf\n")
+    (folder / "templates/info").mkdir(parents=True)
+    (folder / "templates/info/exclude").write_text("*.toml\n")
+    (folder / "gitconfig").write_text(f"""
+[user]
+    name = Test
+    email = test@example.com
+[init]
+    templateDir = {folder}/templates
+[apply]
+    # Git refuses to apply what ends in blanks.
+    whitespace = error
+[core]
+    quotePath = false
+    excludesFile = {folder}/ignored
+    attributesFile = {folder}/attributes
+    autocrlf = true
+    safecrlf = true
+[status]
+    showUntrackedFiles = no
+[merge]
+    conflictStyle = diff3
+""")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(folder / "gitconfig"))
+    monkeypatch.setenv("GIT_DIFF_OPTS", "--unified=0")
+
+
 def test_an_edited_service_takes_three_releases_at_once_and_loses_nothing(
-    service: Path, template: Path, run: Run, tmp_path: Path
+    service: Path, template: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    configure(tmp_path, monkeypatch)
     append(service / "src/orders/app.py", "# mine\n")
+    append(service / ".gitignore", "/mine/\n")
+    (service / "né.txt").touch()
     append(service / "README.md", "Mine.\n")
     append(service / "config/service.yaml", "# mine\n")
     replace(service / "pyproject.toml", "dependencies = [\n", 'dependencies = [\n    "cachetools>=6,<7",  \n')
-    # Git then refuses to apply what ends in blanks, and Copier would not tell.
-    git(service, "config", "apply.whitespace", "error")
     replace(service / "pyproject.toml", 'version = "0.1.0"', 'version = "7.0.0"')
     (service / "uv.lock").write_text('version = 1\nrequires-python = ">=3.11"\n')
     (service / ".editorconfig").unlink()
@@ -191,6 +223,7 @@ def test_an_edited_service_takes_three_releases_at_once_and_loses_nothing(
     assert all(
         text in project for text in ('"cachetools>=6,<7"', 'version = "7.0.0"', '"basedtyping>=0.1,<1"')
     )
+    assert {"/next/", "/mine/"} <= set((service / ".gitignore").read_text().splitlines())
     assert "# Included last." in (service / "Makefile").read_text()
     assert not (service / ".editorconfig").exists()
     assert f"_commit: 0.3.0\n_src_path: {template}\n" in (service / ".copier-answers.yml").read_text()

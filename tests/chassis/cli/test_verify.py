@@ -121,7 +121,7 @@ def test_without_the_targets_of_the_template_the_command_is_named(
     if makefile is not None:
         (service / "Makefile").write_text(makefile)
     (service / LIBRARY / "context.py").write_text("context = 2\n")
-    assert "; chassis update --heal restores them:" in run().stdout
+    assert "; chassis update --heal restores it:" in run().stdout
 
 
 def test_a_file_that_is_missing_is_drift(run: Run, service: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_changed_record_is_drift(run: Run, service: Path) -> None:
     record.write_text(record.read_text().replace('"digest": "', '"digest": "0'))
     result = run()
     assert result.exit_code == 1
-    assert "1 file is not as the template has them" in result.stdout
+    assert "1 file is not as the template has it; make update HEAL=1 restores it:" in result.stdout
     assert "chassis/releases.json: edited by hand" in result.stdout
 
 
@@ -187,6 +187,27 @@ def test_what_you_deleted_stays_deleted_and_is_no_drift(run: Run, service: Path,
     result = run("--template", str(template))
     assert result.exit_code == 0
     assert "Makefile: deleted by you (stays deleted)" in result.stdout
+
+
+def test_what_you_deleted_is_listed_apart_from_what_is_counted(
+    run: Run, service: Path, rendered: Path, template: Path
+) -> None:
+    (rendered / "SECURITY.md").write_text("theirs\n")
+    (service / "SECURITY.md").write_text("mine\n")
+    (service / "Makefile").unlink()
+    lines = run("--template", str(template)).stdout.splitlines()
+    assert lines[0].startswith("1 file is not as the template has it; ")
+    assert lines[1] == "SECURITY.md: edited by hand"
+    assert lines[-2:] == ["What you deleted does not count:", "Makefile: deleted by you (stays deleted)"]
+
+
+def test_what_git_ignores_is_not_called_edited(run: Run, service: Path, template: Path) -> None:
+    git(service, "init", "--quiet")
+    (service / ".gitignore").write_text("Makefile\n")
+    (service / "Makefile").write_text("update:\n\tchassis update\n# as it was once\n")
+    result = run("--template", str(template))
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[1:] == ["Makefile: ignored by git: git add --force Makefile"]
 
 
 def test_a_template_on_this_machine_is_used_unasked(run: Run, service: Path, template: Path) -> None:

@@ -147,6 +147,7 @@ class FakeCopier:
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
             files.extractall(directory.with_name(f"{directory.name}-all"), filter="data")
         shutil.move(directory.with_name(f"{directory.name}-all") / "template", directory)
+        directory.with_name(f"{directory.name}-all").rmdir()
         shutil.copy(answers, directory / ".copier-answers.yml")
 
     @contextmanager

@@ -1,7 +1,9 @@
 """An update leaves a branch, or the service exactly as it was."""
 
 import os
+import re
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,7 +176,11 @@ def stopped(service: Path, copier: Any) -> None:
 @pytest.mark.parametrize(
     ("go_wrong", "error", "reason"),
     [
-        (unmerged, UpdateError, "these files have conflicts, so nothing was changed: --keep"),
+        (
+            unmerged,
+            UpdateError,
+            "these files have conflicts, so nothing was changed: make update ARGS=--keep",
+        ),
         (refused, UpdateError, "Copier could not update"),
         (broken, UpdateError, "the tests fail after the update, so nothing was changed"),
         (stopped, KeyboardInterrupt, "SIGTERM"),
@@ -228,25 +234,72 @@ def test_a_conflict_names_its_files(run: Run, copier: Any) -> None:
 def test_a_conflict_can_be_kept_and_finished_by_hand(run: Run, service: Path, copier: Any, git: Git) -> None:
     copier.conflict = "Makefile"
     result = Result()
-    with pytest.raises(UpdateError, match=rf"branch {BRANCH} is kept in .*: finish it there"):
+    told = r"is kept in .*: finish it there \(solve them, make test, git add --all && git commit\), then (.*)"
+    with pytest.raises(UpdateError, match=rf"branch {BRANCH} {told}") as raised:
         run(result=result, keep=True)
     tree = Path(result.worktree)
+    removal = re.search(told, str(raised.value))
+    assert removal is not None
     assert "template.git" not in (tree / ".copier-answers.yml").read_text()
     with pytest.raises(UpdateError, match=r"exists already: finish it in .* or drop it"):
         run()
     git(tree, "checkout", "--quiet", "HEAD", "--", "Makefile")
     git(tree, "add", "--all")
     git(tree, "commit", "--quiet", "--message", "Finished")
-    git(service, "worktree", "remove", tree)
+    subprocess.run(removal[1], shell=True, cwd=service, check=True)
+    assert not tree.parent.exists()
     assert "_commit: 0.2.0" in git(service, "show", f"{BRANCH}:.copier-answers.yml")
     with pytest.raises(UpdateError, match=rf"take it .git merge {BRANCH}. or drop it .git branch -D"):
         run()
 
 
+def test_what_is_kept_has_also_what_git_ignores_and_the_lock_is_to_be_renewed(
+    run: Run, service: Path, copier: Any, git: Git, commit: Any
+) -> None:
+    (service / ".gitignore").write_text("added.py\n*.rej\n")
+    (service / "uv.lock").touch()
+    commit(service)
+    copier.conflict = "Makefile"
+    copier.during = lambda tree: (tree / "chassis/src/chassis/context.py.rej").touch()
+    result = Result()
+    with pytest.raises(UpdateError, match=r"solve them, make lock, make test, git add") as raised:
+        run(result=result, keep=True)
+    assert raised.value.files == ("Makefile", "chassis/src/chassis/context.py.rej")
+    git(Path(result.worktree), "add", "--all")
+    kept = git(Path(result.worktree), "diff", "--cached", "--name-only", "HEAD").split()
+    assert "chassis/src/chassis/added.py" in kept
+
+
+def test_the_tests_find_the_files_of_submodules(
+    *, run: Run, service: Path, git: Git, commit: Any, write: Any, tmp_path: Path
+) -> None:
+    allowed = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add")
+    for name in ("inner", "shared", "elsewhere"):
+        write(tmp_path / name, {"schema é.json": "{}\n"})
+        commit(tmp_path / name)
+    git(tmp_path / "shared", *allowed, tmp_path / "inner", "inner")
+    commit(tmp_path / "shared")
+    git(service, *allowed, tmp_path / "shared", "contracts/shared")
+    git(service, *allowed, tmp_path / "elsewhere")
+    git(service, "-c", "protocol.file.allow=always", "submodule", "update", "--init", "--recursive")
+    write(service, {"Makefile": "test:\n\tcat contracts/shared/*.json contracts/shared/inner/*.json\n"})
+    commit(service)
+    git(service, "submodule", "deinit", "--force", "elsewhere")
+    result = run(heal=False, data={"port": "9000"})
+    assert (result.status, result.tests) == ("updated", "passed")
+    changed = git(service, "diff", "--name-only", f"HEAD...{result.branch}").split()
+    assert changed == [".copier-answers.yml", "Makefile"]
+    assert git(service, "worktree", "list").count("\n") == 1
+
+
 def test_failing_tests_can_be_kept_or_skipped(run: Run, copier: Any, git: Git, service: Path) -> None:
     copier.during = lambda tree: (tree / "broken").touch()
+    with pytest.raises(
+        UpdateError, match=r"make update ARGS=--keep lets you .*, make update ARGS=--no-tests skips"
+    ):
+        run()
     result = Result()
-    with pytest.raises(UpdateError, match=r"the tests fail after the update; the branch .* is kept"):
+    with pytest.raises(UpdateError, match=r"the branch .* is kept in .* \(repair it, make test, git add"):
         run(result=result, keep=True)
     assert result.tests == "failed"
     git(service, "worktree", "remove", "--force", result.worktree)
@@ -436,6 +489,19 @@ def test_a_file_of_the_template_that_the_owner_lets_git_ignore_comes_too(
     assert git(service, "show", f"{BRANCH}:chassis/src/chassis/context.py") == "context = 1\n"
 
 
+def test_what_git_ignores_is_not_called_edited_nor_looked_for_in_a_commit(
+    run: Run, service: Path, git: Git, commit: Any, capsys: Any
+) -> None:
+    (service / ".gitignore").write_text("SECURITY.md\n")
+    (service / "SECURITY.md").write_text("as it was once\n")
+    git(service, "rm", "--quiet", "--cached", "SECURITY.md")
+    commit(service)
+    assert run().notes == []
+    told = capsys.readouterr().out
+    assert "    SECURITY.md: ignored by git: git add --force SECURITY.md\n" in told
+    assert "Edited by hand" not in told
+
+
 def test_a_library_that_is_not_in_git_is_refused(run: Run, service: Path, git: Git, commit: Any) -> None:
     (service / ".gitignore").write_text("chassis/\n")
     git(service, "rm", "--quiet", "-r", "--cached", "chassis")
@@ -455,7 +521,7 @@ def test_a_branch_that_somebody_made_meanwhile_is_not_moved(
 
 def test_healing_is_advised_where_it_helps(run: Run, service: Path, copier: Any, commit: Any) -> None:
     copier.conflict = "Makefile"
-    with pytest.raises(UpdateError, match="so nothing was changed: --keep lets you"):
+    with pytest.raises(UpdateError, match="so nothing was changed: make update ARGS=--keep lets you"):
         run()
     (service / "Makefile").write_text("update:\n\tchassis update\n")
     commit(service)

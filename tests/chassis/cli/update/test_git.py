@@ -37,13 +37,24 @@ def test_without_git_it_says_what_to_install(service: Path, monkeypatch: pytest.
 def test_what_a_user_configured_does_not_reach_the_git_of_other_programs(
     service: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configured = (("apply.whitespace", "error"), ("core.hooksPath", "/hooks"), ("user.name", "Mine"))
-    monkeypatch.setenv("GIT_CONFIG_COUNT", "3")
-    for number, (key, value) in enumerate(configured):
+    configured = {
+        "apply.whitespace": ("error", "nowarn"),
+        "core.hooksPath": ("/hooks", "/dev/null"),
+        "core.quotePath": ("false", "true"),
+        "status.showUntrackedFiles": ("no", "normal"),
+        "core.excludesFile": ("/mine", "/dev/null"),
+        "core.attributesFile": ("/mine", "/dev/null"),
+        "user.name": ("Mine", "Mine"),
+        "merge.conflictStyle": ("diff3", "diff3"),
+    }
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(configured)))
+    for number, (key, (value, _)) in enumerate(configured.items()):
         monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", key)
         monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
 
     def configuration(key: str) -> str:
         return run(["git", "config", key], service, environ=settings()).stdout.strip()
 
-    assert [configuration(key) for key, _ in configured] == ["nowarn", "/dev/null", "Mine"]
+    assert {key: configuration(key) for key in configured} == {
+        key: new for key, (_, new) in configured.items()
+    }

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from chassis.cli.update.errors import UpdateError
-from chassis.cli.update.service import find, healing, locking, require_clean, source_line, with_source_line
+from chassis.cli.update.service import (
+    find,
+    healing,
+    locking,
+    require_clean,
+    source_line,
+    to_test,
+    with_option,
+    with_source_line,
+)
 
 Git = Callable[..., str]
 
@@ -125,7 +134,9 @@ def test_the_line_of_the_template_is_exchanged_and_put_back() -> None:
 @pytest.mark.parametrize("makefile", [None, "all:\n"])
 def test_commands_are_those_that_the_service_has(service: Path, makefile: str | None) -> None:
     assert (healing(service), locking(service)) == ("make update HEAL=1", "make lock")
+    assert (with_option(service, "--keep"), to_test(service)) == ("make update ARGS=--keep", "make test")
     (service / "Makefile").unlink()
     if makefile is not None:
         (service / "Makefile").write_text(makefile)
     assert (healing(service), locking(service)) == ("chassis update --heal", "uv lock")
+    assert (with_option(service, "--keep"), to_test(service)) == ("chassis update --keep", "run the tests")

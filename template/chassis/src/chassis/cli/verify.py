@@ -68,7 +68,11 @@ class Verdict:
 
     def as_text(self) -> str:
         """Return it in lines: what holds, then each file."""
-        lines = [*self._unreleased(), self._headline(), *drift.tell(self.edits)]
+        drifted = [edit for edit in self.edits if edit.is_drift]
+        deleted = [edit for edit in self.edits if not edit.is_drift]
+        lines = [*self._unreleased(), self._headline(), *drift.tell(drifted)]
+        if deleted:
+            lines += ["What you deleted does not count:", *drift.tell(deleted)]
         return "\n".join(lines)
 
     def _unreleased(self) -> Iterator[str]:
@@ -80,8 +84,8 @@ class Verdict:
             return f"Cannot tell: {self.reason}."
         if self.status is Status.DRIFT:
             count = sum(edit.is_drift for edit in self.edits)
-            files = "file is" if count == 1 else "files are"
-            return f"{count} {files} not as the template has them; {self.healing} restores them:"
+            files, they = ("file is", "it") if count == 1 else ("files are", "them")
+            return f"{count} {files} not as the template has {they}; {self.healing} restores {they}:"
         if self.compared:
             return f"Exact: the template's files are those of {self.compared}."
         others = f"The template's other files were not compared (--template {RECORDED})."

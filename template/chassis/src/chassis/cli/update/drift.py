@@ -1,12 +1,14 @@
 """Which template-owned files of a service are no longer as they were rendered."""
 
 import difflib
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from chassis.cli.update.git import attempt
 from chassis.cli.update.ownership import Owner, Ownership
 from chassis.cli.update.service import ANSWERS
 from chassis.release import left_out
@@ -17,12 +19,16 @@ LIBRARY = "chassis/src/chassis/"
 
 
 class State(StrEnum):
-    """What was done to a file by hand. A file of the library that is missing or new changes its digest."""
+    """What was done to a file by hand. A file of the library that is missing or new changes its digest.
+
+    One that git ignores was done nothing to: no update reached it.
+    """
 
     EDITED = "edited"
     ADDED = "added"
     REMOVED = "removed"
     DELETED = "deleted"
+    IGNORED = "ignored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Edit:
     @property
     def advice(self) -> str:
         """Where its change belongs, in a line; empty if there is nothing to say or to do."""
-        if not self.how or not self.is_drift:
+        if not self.how or self.state in {State.DELETED, State.IGNORED}:
             return ""
         return f"{self.neighbour}: {self.how}" if self.neighbour else self.how
 
@@ -54,6 +60,8 @@ class Edit:
         """Return it as a line, without the advice."""
         if self.state is State.DELETED:
             return f"{self.path}: deleted by you (stays deleted)"
+        if self.state is State.IGNORED:
+            return f"{self.path}: ignored by git: git add --force {shlex.quote(self.path)}"
         return f"{self.path}: {self.state} by hand"
 
 
@@ -105,6 +113,7 @@ def _edits(service: Path, rendered: Path, ownership: Ownership) -> Iterator[Edit
     originals = {
         file.relative_to(rendered).as_posix(): file for file in sorted(rendered.rglob("*")) if file.is_file()
     }
+    ignored = _ignored(service)
     for path, original in originals.items():
         # The answers are what the render was made from: nothing can be told by comparing them.
         if path == ANSWERS or ownership.owner(path) is not Owner.TEMPLATE:
@@ -113,12 +122,18 @@ def _edits(service: Path, rendered: Path, ownership: Ownership) -> Iterator[Edit
         if not mine.is_file():
             yield _edit(path, State.REMOVED if path.startswith(LIBRARY) else State.DELETED, ownership)
         elif mine.read_bytes() != original.read_bytes():
-            yield _edit(path, State.EDITED, ownership)
+            yield _edit(path, State.IGNORED if path in ignored else State.EDITED, ownership)
     library = service / LIBRARY
     for file in sorted(library.rglob("*")):
         path = file.relative_to(service).as_posix()
         if file.is_file() and path not in originals and not left_out(file.relative_to(library)):
             yield _edit(path, State.ADDED, ownership)
+
+
+def _ignored(service: Path) -> frozenset[str]:
+    """Return the files that are in no commit because git ignores them; none where there is no repository."""
+    listed = attempt(service, "ls-files", "-z", "--others", "--ignored", "--exclude-standard")
+    return frozenset(listed.stdout.split("\0"))
 
 
 def _edit(path: str, state: State, ownership: Ownership) -> Edit:

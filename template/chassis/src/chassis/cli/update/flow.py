@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +22,11 @@ from chassis.cli.update.service import (
     locking,
     require_clean,
     source_line,
+    to_test,
+    with_option,
     with_source_line,
 )
-from chassis.cli.update.worktree import Worktree, open_worktree
+from chassis.cli.update.worktree import Worktree, open_worktree, removal
 
 __all__ = ["update"]
 
@@ -161,15 +163,17 @@ class _Steps:
         answers = self.tree.root / ANSWERS
         updated = answers.read_text(encoding="utf-8")
         answers.write_text(with_source_line(updated, update.source), encoding="utf-8")
-        self._require_merged()
         self._add_ignored()
+        self._require_merged()
 
     def _add_ignored(self) -> None:
         """Take the template's files also where the owner's ``.gitignore`` names them: the tests see them too."""
         root, ownership = self.tree.root, Ownership.read(self.tree.root)
         ignored = lines(root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard")
         mine = [
-            path for path in ignored if ownership.owner(path) is Owner.TEMPLATE and not path.endswith(".pyc")
+            path
+            for path in ignored
+            if ownership.owner(path) is Owner.TEMPLATE and not path.endswith((".pyc", ".rej"))
         ]
         if mine:
             git(root, "add", "--force", "--", *mine)
@@ -182,9 +186,12 @@ class _Steps:
             edited = {(self.service.folder / edit.path).as_posix() for edit in self.edits if edit.is_drift}
             heals = not self.request.heal and edited & set(files)
             restore = f"{healing(self.service.root)} restores what was edited in the template's files, "
+            keep = with_option(self.service.root, "--keep")
+            locked = tooling.is_locked(self.tree.root, self.tree.top)
             raise self._stop(
                 "these files have conflicts",
-                f"{restore if heals else ''}--keep lets you solve them by hand",
+                f"{restore if heals else ''}{keep} lets you solve them by hand",
+                steps=("solve them", *([locking(self.service.root)] if locked else [])),
                 files=files,
             )
 
@@ -243,13 +250,23 @@ class _Steps:
             return
         self.result.tests = "passed" if done.code == 0 else "failed"
         if done.code != 0:
+            keep, skip = (with_option(self.service.root, option) for option in ("--keep", "--no-tests"))
             raise self._stop(
                 "the tests fail after the update",
-                "--keep lets you repair it on the branch, --no-tests skips them",
+                f"{keep} lets you repair it on the branch, {skip} skips them",
+                steps=("repair it",),
                 output=tooling.tail(done),
             )
 
-    def _stop(self, what: str, advice: str, *, output: str = "", files: tuple[str, ...] = ()) -> UpdateError:
+    def _stop(
+        self,
+        what: str,
+        advice: str,
+        *,
+        steps: Sequence[str],
+        output: str = "",
+        files: tuple[str, ...] = (),
+    ) -> UpdateError:
         """Return the error to raise, after keeping the second tree for its owner if that is asked for."""
         if not self.request.keep:
             return UpdateError(f"{what}, so nothing was changed: {advice}", output=output, files=files)
@@ -258,8 +275,8 @@ class _Steps:
             tree.keep(branch, self.plan.taken)
             self.result.branch, self.result.worktree = branch, str(tree.top)
         return UpdateError(
-            f"{what}; the branch {branch} is kept in {tree.root}: finish it there, git add --all &&"
-            f" git commit, then git worktree remove --force {tree.top}",
+            f"{what}; the branch {branch} is kept in {tree.root}: finish it there ({', '.join(steps)},"
+            f" {to_test(self.service.root)}, git add --all && git commit), then {removal(tree.top)}",
             output=output,
             files=files,
         )

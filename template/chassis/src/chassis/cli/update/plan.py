@@ -13,7 +13,7 @@ from chassis.cli.update.report import Report
 from chassis.cli.update.service import Service
 from chassis.cli.update.template import Template, fetch, tags_of
 from chassis.cli.update.versions import Recorded, Version, newest
-from chassis.cli.update.worktree import checked_out, commit_of
+from chassis.cli.update.worktree import checked_out, commit_of, removal
 
 __all__ = ["Plan", "Request", "check", "make_plan"]
 
@@ -130,6 +130,6 @@ def _require_new(service: Service, branch: str) -> str:
     if tree is None:
         ways = f"take it (git merge {branch}) or drop it ({drop})"
     else:
-        drop = f"git worktree remove --force {tree} && {drop}"
+        drop = f"{removal(tree)} && {drop}"
         ways = f"finish it in {tree} (git add --all && git commit), or drop it ({drop})"
     raise UpdateError(f"the branch {branch} exists already: {ways}, then run this again")

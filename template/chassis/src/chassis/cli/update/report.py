@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from chassis.cli.update.drift import Edit, tell
+from chassis.cli.update.drift import Edit, State, tell
 from chassis.cli.update.errors import UpdateError
 
 __all__ = ["Report", "Result"]
@@ -64,7 +64,7 @@ class Report:
         ``healing`` is the command that restores them; empty if that is what is being done.
         """
         self.result.edits = [edit.as_dict() for edit in edits]
-        if any(edit.is_drift for edit in edits):
+        if any(edit.is_drift and edit.state is not State.IGNORED for edit in edits):
             self.say(f"Edited by hand{f' (merged; {healing} restores them)' if healing else ''}:")
         self.block("\n".join(tell(edits)))
 

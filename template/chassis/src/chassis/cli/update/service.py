@@ -20,6 +20,8 @@ __all__ = [
     "read_answers",
     "require_clean",
     "source_line",
+    "to_test",
+    "with_option",
     "with_source_line",
 ]
 
@@ -94,9 +96,19 @@ def healing(root: Path) -> str:
     return "make update HEAL=1" if _has_the_targets(root) else "chassis update --heal"
 
 
+def with_option(root: Path, option: str) -> str:
+    """Return the command that updates with an option. ``make`` would take the bare one for its own."""
+    return f"make update ARGS={option}" if _has_the_targets(root) else f"chassis update {option}"
+
+
 def locking(root: Path) -> str:
     """Return the command that renews ``uv.lock``."""
     return "make lock" if _has_the_targets(root) else "uv lock"
+
+
+def to_test(root: Path) -> str:
+    """Return what runs the tests of a service."""
+    return "make test" if _has_the_targets(root) else "run the tests"
 
 
 def require_clean(service: Service) -> None:

@@ -12,7 +12,7 @@ from chassis.cli.update.git import attempt
 from chassis.cli.update.process import Completed, run
 from chassis.cli.uv import find_uv
 
-__all__ = ["Lock", "format_files", "lock", "tail", "test"]
+__all__ = ["Lock", "format_files", "is_locked", "lock", "tail", "test"]
 
 TAIL_LINES = 40
 # How uv says that it could not ask an index. Anything else is a conflict between what is required.
@@ -41,8 +41,7 @@ def lock(root: Path, top: Path, service: Path) -> tuple[Lock, str]:
 
     A service without a committed lock gets none. Raises ``UpdateError`` when no versions fit together.
     """
-    folders = (root, *(folder for folder in root.parents if folder.is_relative_to(top)))
-    if not any(_is_committed(folder / "uv.lock") for folder in folders):
+    if not is_locked(root, top):
         return Lock.ABSENT, ""
     uv = find_uv(service)
     if uv is None:
@@ -57,6 +56,12 @@ def lock(root: Path, top: Path, service: Path) -> tuple[Lock, str]:
         " change yours in pyproject.toml and run this again",
         output=tail(done),
     )
+
+
+def is_locked(root: Path, top: Path) -> bool:
+    """Tell whether a lock is committed, beside the service or in a folder above."""
+    folders = (root, *(folder for folder in root.parents if folder.is_relative_to(top)))
+    return any(_is_committed(folder / "uv.lock") for folder in folders)
 
 
 def format_files(root: Path, files: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,11 +15,13 @@ from chassis.cli.update.git import attempt, git, lines
 from chassis.cli.update.process import held
 from chassis.cli.update.service import Service
 
-__all__ = ["Worktree", "checked_out", "commit_of", "open_worktree"]
+__all__ = ["Worktree", "checked_out", "commit_of", "open_worktree", "removal"]
 
 PREFIX = "chassis-update-"
 # Locked while its update runs. The lock goes with the process, however that ends: a free one is left over.
 LOCK = ".running"
+# How git writes the mode of a submodule.
+SUBMODULE = "160000 "
 
 
 @dataclass(slots=True)
@@ -85,6 +88,7 @@ def open_worktree(service: Service) -> Iterator[Worktree]:
     lock = _lock(folder / LOCK)
     try:
         git(service.repository, "worktree", "add", "--quiet", "--detach", tree.top, tree.base)
+        _fill_submodules(service.repository, tree.top)
         yield tree
     finally:
         with held():
@@ -93,6 +97,13 @@ def open_worktree(service: Service) -> Iterator[Worktree]:
             else:
                 _remove(service.repository, tree.top)
             lock.close()
+
+
+def removal(tree: Path) -> str:
+    """Return the command that removes a tree, with the folder that an update made for it."""
+    command = f"git worktree remove --force {shlex.quote(str(tree))}"
+    made = tree.parent.name.startswith(PREFIX)
+    return f"{command} && rmdir {shlex.quote(str(tree.parent))}" if made else command
 
 
 def commit_of(repository: Path, branch: str) -> str:
@@ -107,6 +118,22 @@ def checked_out(repository: Path, branch: str) -> Path | None:
         if f"branch refs/heads/{branch}" in fields:
             return Path(fields[0].removeprefix("worktree "))
     return None
+
+
+def _fill_submodules(repository: Path, top: Path) -> None:
+    """Copy the files of the submodules that are checked out: tests may read them, git leaves them empty.
+
+    Not as repositories: git could make these from their addresses only.
+    """
+    for entry in lines(repository, "ls-files", "-z", "--stage"):
+        folder = entry.partition("\t")[2]
+        if not entry.startswith(SUBMODULE) or not (repository / folder / ".git").exists():
+            continue
+        for path in lines(repository / folder, "ls-files", "-z", "--recurse-submodules"):
+            source, copied = repository / folder / path, top / folder / path
+            if source.is_symlink() or source.is_file():
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, copied, follow_symlinks=False)
 
 
 def _remove_left_over(repository: Path) -> None:
