@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from releases import Releases
+from releases import Releases, git
 
 # A loaded machine is slow, not wrong.
 pytestmark = pytest.mark.timeout(600)
@@ -64,3 +64,22 @@ def test_the_uv_of_make_is_found_by_old_releases_on_the_path_only(
     assert "FileNotFoundError" in call(*folders).stderr
     found = call(str(uv.parent), *folders)
     assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "0.3.0"])
+def test_old_releases_give_make_a_path_of_uv_that_it_splits_at_blanks(
+    version: str, releases: Releases
+) -> None:
+    tooling = git(
+        releases.repository, "show", f"{version}:template/chassis/src/chassis/cli/update/tooling.py"
+    )
+    makefile = git(releases.repository, "show", f"{version}:template/Makefile.jinja")
+    assert '[f"UV={uv.resolve()}"]' in tooling
+    assert "\n\t$(UV) sync" in makefile
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "0.3.0"])
+def test_an_update_of_old_releases_adds_no_file_that_is_ignored(version: str, releases: Releases) -> None:
+    source = "template/chassis/src/chassis/cli/update"
+    found = git(releases.repository, "grep", "-h", 'git(self.top, "add"', version, "--", source)
+    assert {line.strip() for line in found.splitlines()} == {'git(self.top, "add", "--all")'}

@@ -269,3 +269,16 @@ def test_every_question_has_a_default_and_every_pattern_of_ours_is_anchored(rele
     ] == []
     assert [pattern for pattern in settings["_skip_if_exists"] if not pattern.startswith("/")] == []
     assert not {"_tasks", "_jinja_extensions"} & settings.keys()
+
+
+@pytest.mark.parametrize("ends", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
+def test_without_the_templates_attributes_a_merged_file_with_crlf_conflicts(
+    ends: bytes, service: Path, releases: Releases, update: Callable[..., None]
+) -> None:
+    project = service / "pyproject.toml"
+    (service / ".gitattributes").unlink()
+    commit(service)
+    project.write_bytes(project.read_bytes().replace(b"\n", ends))
+    commit(service)
+    update(service, to=releases.following)
+    assert bool(git(service, "ls-files", "--unmerged")) is (ends == b"\r\n")
