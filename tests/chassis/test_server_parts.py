@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -535,6 +537,7 @@ async def test_fields_behind_a_body_are_no_headers(site: Site):
     writer.close()
 
 
+END = b"\0 nothing but the end of the connection"
 CHUNKED = b"transfer-encoding: chunked\r\n"
 UPGRADE = b"host: site\r\nconnection: upgrade\r\n"
 HANDSHAKE = (
@@ -548,7 +551,7 @@ async def talk(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     """Send pieces to an application that tells what it got, and return all that comes back until the end."""
 
     async def told(asked: Request) -> PlainTextResponse:
-        return PlainTextResponse(f"{asked.method} {asked.url.path} {(await asked.body()).decode()}")
+        return PlainTextResponse(f"{asked.method} {asked.url.path} {(await asked.body()).decode('latin-1')}")
 
     config = Config(
         Starlette(routes=[Route("/{rest:path}", told, methods=["GET", "POST", "DELETE"])]), log_config=None
@@ -599,6 +602,37 @@ async def test_a_body_behind_an_upgrade_that_is_not_taken_is_a_body(
     content = "body" if framing is CHUNKED else body.decode()
     assert f"POST /in {content}" in told
     assert told.count("HTTP/1.1 200") == 2
+
+
+def requests_in_a_row(rnd: random.Random) -> tuple[bytes, bytes]:
+    """The same requests on one connection: each may offer an upgrade, and none does."""
+    offering, plain, count = b"", b"", rnd.randint(1, 4)
+    for number in range(1, count + 1):
+        body = rnd.choice([b"", b"x", request("/"), rnd.randbytes(40)])
+        framing, sent = rnd.choice(
+            [
+                (b"", b""),
+                (b"content-length: %d\r\n" % len(body), body),
+                (CHUNKED, (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"),
+            ]
+        )
+        head = b"%b /%d HTTP/1.1\r\nhost: site\r\n%b" % (rnd.choice([b"GET", b"POST"]), number, framing)
+        offer = rnd.choice([b"", *(b"upgrade: %b\r\n" % name for name in (b"h2c", b"websocket", b"a/1, b"))])
+        ends = [b"close"] if number == count else []
+        named = b", ".join([b"upgrade", *ends] if offer else ends)
+        offering += head + offer + (b"connection: %b\r\n" % named if named else b"") + b"\r\n" + sent
+        plain += head + (b"connection: close\r\n" if ends else b"") + b"\r\n" + sent
+    return offering, plain
+
+
+@pytest.mark.parametrize("talk", [HttpToolsProtocol], indirect=True)
+async def test_requests_that_offer_upgrades_are_answered_as_those_that_offer_none(talk: Any) -> None:
+    rnd = random.Random(1)
+    for _ in range(100):
+        offering, plain = requests_in_a_row(rnd)
+        cuts = sorted(rnd.randrange(len(offering)) for _ in range(3))
+        pieces = [offering[start:end] for start, end in pairwise([0, *cuts, len(offering)])]
+        assert await talk(*pieces, until=END) == await talk(plain, until=END), offering
 
 
 @pytest.mark.parametrize(
