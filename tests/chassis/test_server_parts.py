@@ -604,6 +604,20 @@ async def test_a_body_behind_an_upgrade_that_is_not_taken_is_a_body(
     assert told.count("HTTP/1.1 200") == 2
 
 
+async def test_thousands_of_offers_in_one_piece_are_thousands_of_requests(site: Site) -> None:
+    reader, writer = await site.connect()
+    count = 3_000
+    writer.write(request("/hold"))
+    await site.arrived.wait()
+    writer.write((b"GET / HTTP/1.1\r\n" + UPGRADE + b"upgrade: a\r\n\r\n") * count)
+    await writer.drain()
+    site.release.set()
+    assert (await response(reader))[1] == "released"
+    for _ in range(count):
+        assert (await response(reader))[1] == "home"
+    writer.close()
+
+
 def requests_in_a_row(rnd: random.Random) -> tuple[bytes, bytes]:
     """The same requests on one connection: each may offer an upgrade, and none does."""
     offering, plain, count = b"", b"", rnd.randint(1, 4)

@@ -49,26 +49,37 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse_large()
 
     def _read(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(rest=data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            if self._large and self._head_size() > LARGEST_HEAD:
-                self._refuse_large()
-            else:
-                self.logger.warning("Invalid HTTP request received.")
-                refuse(self, HTTPStatus.BAD_REQUEST, NOT_HTTP)
+        # A piece may hold thousands of requests, each with an offer: no copy of the rest, and no recursion.
+        rest = memoryview(data)
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as upgrade:  # noqa: PERF203 - once for each offer
+                if not self._declined:
+                    self._upgrade()
+                    return
+                rest = rest[upgrade.args[0] :]
+                self._begin_again()
+            except httptools.HttpParserError:
+                if self._large and self._head_size() > LARGEST_HEAD:
+                    self._refuse_large()
+                else:
+                    self.logger.warning("Invalid HTTP request received.")
+                    refuse(self, HTTPStatus.BAD_REQUEST, NOT_HTTP)
+                return
 
-    def _upgrade(self, rest: bytes) -> None:
-        if self._declined:
-            self._declined = False
-            version = self.parser.get_http_version()
-            head = without_upgrade(self.scope["method"], self.url, version, self.headers)
-            self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
-            self._read(head + rest)
-        elif self.scope["method"] == "CONNECT":
+    def _begin_again(self) -> None:
+        """Read the head again without what it offers."""
+        self._declined = False
+        version = self.parser.get_http_version()
+        head = without_upgrade(self.scope["method"], self.url, version, self.headers)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self.parser.feed_data(head)
+
+    def _upgrade(self) -> None:
+        if self.scope["method"] == "CONNECT":
             # What follows is meant for somebody else.
             self.cycle.keep_alive = False
             self.deaf = True
