@@ -54,8 +54,7 @@ class BoundedProtocol(HttpToolsProtocol):
         while rest:
             try:
                 self.parser.feed_data(rest)
-                return
-            except httptools.HttpParserUpgrade as upgrade:  # noqa: PERF203 - once for each offer
+            except httptools.HttpParserUpgrade as upgrade:
                 if not self._declined:
                     self._upgrade()
                     return
@@ -67,6 +66,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 else:
                     self.logger.warning("Invalid HTTP request received.")
                     refuse(self, HTTPStatus.BAD_REQUEST, NOT_HTTP)
+                return
+            else:
                 return
 
     def _begin_again(self) -> None:
