@@ -12,6 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from chassis.startup import import_fastapi
+
+# As the process of a service does it: every test is one of this form too.
+import_fastapi()
+
 # A loaded machine is slow, not wrong: no test asserts a time. Seeds are fixed so that a failure repeats.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")

@@ -1,14 +1,14 @@
-"""What the chassis adds to the start of a service: ``python tests/bench/start.py``.
+"""What a service's start takes more than that of bare FastAPI: ``python tests/bench/start.py``.
 
-Imports: by time, by instructions, and which packages come along without need. Memory: of an application that
-has answered one request. Cold start: from the start of the process to its first answer.
+Imports: by time, by instructions, and which packages come along without need. Memory and cold start: of a served
+rendered service and of bare FastAPI under uvicorn, from the start of the process to its first answer.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +20,30 @@ import budgets
 import cachegrind
 import peers
 from figures import Figure, spread
-from servers import render, serving
+from servers import Server, render, serving
 
 ROUNDS = 9
 STARTS = 5
 
-BASE = ("fastapi", "uvicorn")
-ADDED = ("chassis.app", "chassis.server", "chassis.settings")
-"""What the process of a rendered service imports, beside its own code."""
-LIBRARIES = ("pydantic_settings", "chassis.structured")
-"""The two packages that every service has with it: of settings, and structlog without what it does not use."""
+BARE = "import fastapi, uvicorn"
+"""What the process of a bare service imports, beside its own code."""
+CHASSIS = "import chassis.server, chassis.app, chassis.settings"
+"""What that of a rendered service imports, in this order."""
+LIBRARIES = f"{BARE}, pydantic_settings, chassis.structured"
+"""The two packages that every rendered service has with it, added to bare FastAPI."""
+PUT_OFF = (
+    "import gc; gc.disable(); from chassis.startup import import_fastapi, import_uvicorn; "
+    f"import_fastapi(); import_uvicorn(); {BARE}"
+)
+"""Bare FastAPI without what the chassis leaves for later, and without the walks of the garbage collector."""
 
 _IMPORTS = """
-import sys, time
-from importlib import import_module
-for name in {base}: import_module(name)
+import json, os, sys, time
 before, began = set(sys.modules), time.process_time()
-for name in {added}: import_module(name)
+{imports}
 spent = time.process_time() - began
-import json
-print(json.dumps({{"ms": spent * 1e3, "modules": sorted(set(sys.modules) - before)}}))
-"""
-_MEMORY = """
-import asyncio, gc, os
-from subjects import SUBJECTS, Running, scope_of, silence
-async def main():
-    answers = os.dup(1)
-    silence()
-    async with Running(SUBJECTS[{subject!r}]()) as running:
-        await running.answer(scope_of("/items/1"))
-        gc.collect()
-        pages = int(open("/proc/self/statm").read().split()[1])
-        os.write(answers, str(pages * os.sysconf("SC_PAGE_SIZE") / 2**20).encode())
-asyncio.run(main())
+print(json.dumps({{"ms": spent * 1e3, "modules": sorted(set(sys.modules) - before)}}), flush=True)
+os._exit(0)  # what the interpreter does at its end is no part of a start
 """
 
 
@@ -65,33 +56,38 @@ def main() -> int:
 
 def measure() -> list[Figure]:
     """Measure what depends on the machine: time, memory, cold start."""
-    return [import_time(), *memory(), *cold_starts()]
+    return [import_time(), *served()]
 
 
 def imports() -> list[Figure]:
     """Measure what repeats of the imports: their instructions, and the packages that came without need."""
     # First, for it leaves bytecode behind: to compile a module that was just edited is no part of a start.
-    modules = _ask(_program(ADDED))["modules"]
-    added, libraries, base = (
-        cachegrind.count(["-c", _program(names)], _environment()) for names in (ADDED, LIBRARIES, ())
+    modules = _ask(CHASSIS)["modules"]
+    bare, *others = (
+        cachegrind.count(["-c", _IMPORTS.format(imports=each)], _environment())
+        for each in (BARE, CHASSIS, LIBRARIES, PUT_OFF)
     )
+    chassis, libraries, put_off = ((each - bare) / 1e6 for each in others)
     found = not_needed(modules)
     return [
         Figure(
             measure="imports, million instructions",
             subject="chassis",
-            value=(added - base) / 1e6,
+            value=chassis,
             unit="M",
             budget=budgets.IMPORT_MEGAINSTRUCTIONS,
             gates=True,
-            absolute=f"{len(modules)} modules over {' and '.join(BASE)}",
+            absolute=f"more than the {bare / 1e6:,.0f} M of bare, with {len(modules)} modules",
         ),
-        Figure(
-            measure="imports, million instructions",
-            subject="libraries",
-            value=(libraries - base) / 1e6,
-            unit="M",
-            absolute="of these: pydantic-settings and structlog",
+        *(
+            Figure(
+                measure="imports, million instructions", subject=name, value=value, unit="M", absolute=what
+            )
+            for name, value, what in (
+                ("put off", put_off, "of these: what bare does and a service does not"),
+                ("libraries", libraries, "of these: pydantic-settings and structlog"),
+                ("own", chassis - put_off - libraries, "of these: the modules of the chassis"),
+            )
         ),
         Figure(
             measure="imports, not needed",
@@ -107,7 +103,8 @@ def imports() -> list[Figure]:
 
 def import_time() -> Figure:
     """Measure the time of the imports."""
-    found = spread([_ask(_program(ADDED))["ms"] for _ in range(ROUNDS)])
+    rounds = [{each: _ask(each)["ms"] for each in (BARE, CHASSIS)} for _ in range(ROUNDS)]
+    found = spread([one[CHASSIS] - one[BARE] for one in rounds])
     return Figure(
         measure="imports, time",
         subject="chassis",
@@ -116,68 +113,68 @@ def import_time() -> Figure:
         low=found.low,
         high=found.high,
         budget=budgets.IMPORT_MS,
+        absolute=f"more than the {spread([one[BARE] for one in rounds]).middle:.0f} ms of bare",
     )
 
 
-def memory() -> list[Figure]:
-    """Measure what the chassis adds to the resident memory of FastAPI, and the libraries alone."""
-    programs = {name: _MEMORY.format(subject=name) for name in ("bare", "chassis")}
-    programs["libraries"] = "".join(f"import {name}\n" for name in LIBRARIES) + programs["bare"]
-    rounds = [{name: _ask(program) for name, program in programs.items()} for _ in range(STARTS)]
-    return [
-        Figure(
-            measure="memory over bare",
-            subject=name,
-            value=(found := spread([one[name] - one["bare"] for one in rounds])).middle,
-            unit="MiB",
-            low=found.low,
-            high=found.high,
-            budget=budget,
-            absolute=absolute,
-        )
-        for name, budget, absolute in (
-            ("chassis", budgets.MEMORY_MIB, f"bare {spread([one['bare'] for one in rounds]).middle:.1f} MiB"),
-            ("libraries", None, "of these: pydantic-settings and structlog"),
-        )
-    ]
-
-
-def cold_starts() -> list[Figure]:
-    """Measure from the start of a process to its first answer."""
+def served() -> list[Figure]:
+    """Measure from the start of a process to its first answer, and what it keeps in memory then."""
     with tempfile.TemporaryDirectory() as name:
         service = render(Path(name))
+        # First, for the bytecode of the rendered service, as above.
+        _start("chassis", service)
         rounds = [
             {subject: _start(subject, service) for subject in ("bare", "chassis")} for _ in range(STARTS)
         ]
+    bare = spread([one["bare"][1] for one in rounds]).middle
+    more = spread([one["chassis"][1] - one["bare"][1] for one in rounds])
     return [
         Figure(
-            measure="cold start to first answer",
-            subject=subject,
-            value=(found := spread([one[subject] * 1e3 for one in rounds])).middle,
-            unit="ms",
-            low=found.low,
-            high=found.high,
-        )
-        for subject in ("bare", "chassis")
+            measure="memory over bare",
+            subject="chassis",
+            value=more.middle,
+            unit="MiB",
+            low=more.low,
+            high=more.high,
+            budget=budgets.MEMORY_MIB,
+            absolute=f"bare {bare:.1f} MiB",
+        ),
+        *(
+            Figure(
+                measure="cold start to first answer",
+                subject=subject,
+                value=(found := spread([one[subject][0] for one in rounds])).middle,
+                unit="ms",
+                low=found.low,
+                high=found.high,
+            )
+            for subject in ("bare", "chassis")
+        ),
     ]
 
 
-def _start(subject: str, service: Path) -> float:
+def _start(subject: str, service: Path) -> tuple[float, float]:
+    """Return the milliseconds to the first answer, and the MiB of resident memory after it."""
     with serving(subject, service) as server:
-        return server.seconds_to_start
+        return server.seconds_to_start * 1e3, _resident(server)
 
 
-def _program(added: Sequence[str]) -> str:
-    return _IMPORTS.format(base=BASE, added=tuple(added))
+def _resident(server: Server) -> float:
+    pages = int(Path(f"/proc/{server.process.pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def _environment() -> dict[str, str]:
     return {**peers.environment("chassis"), "PYTHONPATH": str(Path(__file__).parent)}
 
 
-def _ask(program: str) -> Any:
+def _ask(imports: str) -> Any:
     done = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=_environment()
+        [sys.executable, "-c", _IMPORTS.format(imports=imports)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=_environment(),
     )
     return json.loads(done.stdout)
 

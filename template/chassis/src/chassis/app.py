@@ -3,14 +3,13 @@
 ``create_app`` builds everything and opens nothing; resources open when the server starts the lifespan.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from anyio.lowlevel import checkpoint
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -18,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import override
 
 from chassis.bundle import Bundle, Environment, in_dependency_order
-from chassis.dispatch import compiled
+from chassis.dispatch import compiled, prepare_threads
 from chassis.logging import configure_logging, flush_logs
 from chassis.middleware import (
     Inside,
@@ -167,7 +166,7 @@ class Service(FastAPI):
 
     async def _metrics(self, request: Request) -> Response:
         # In a thread: thousands of series take tens of milliseconds, which requests must not wait for.
-        body, content_type = await run_in_threadpool(
+        body, content_type = await asyncio.to_thread(
             self.environment.metrics.render, request.headers.get("accept")
         )
         return Response(body, headers={"content-type": content_type})
@@ -182,8 +181,7 @@ async def _lifespan(service: FastAPI) -> AsyncIterator[None]:
     if not isinstance(service, Service):
         raise TypeError("this lifespan belongs to a Service")
     try:
-        # Imports what runs threads and cancels tasks: the first request would wait 35 ms for it.
-        await checkpoint()
+        await prepare_threads(service.routes)
         async with service.environment.lifecycle.running():
             yield
     finally:

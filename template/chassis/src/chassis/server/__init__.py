@@ -18,7 +18,14 @@
 The drain is explained in ``docs/explanation/drain.md``.
 """
 
-from chassis.server.command import main
-from chassis.server.process import run
+from chassis.server import collector
+from chassis.startup import import_fastapi, import_uvicorn
+
+# Most of what lives as long as the process is made here.
+with collector.held():
+    import_fastapi()
+    import_uvicorn()
+    from chassis.server.command import main
+    from chassis.server.process import run
 
 __all__ = ["main", "run"]

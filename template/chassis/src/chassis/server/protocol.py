@@ -3,6 +3,7 @@
 What it refuses it answers with a problem, as the application does.
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 from chassis.server.refusal import LARGEST_HEAD
@@ -18,9 +19,8 @@ def bounded(protocol: "type[asyncio.Protocol]") -> "type[asyncio.Protocol]":
 
     Neither parser is imported before it is known which one uvicorn takes.
     """
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-
-    if issubclass(protocol, H11Protocol):
+    h11 = sys.modules.get("uvicorn.protocols.http.h11_impl")
+    if h11 is not None and issubclass(protocol, h11.H11Protocol):
         from chassis.server.with_h11 import RefusingProtocol
 
         return RefusingProtocol

@@ -7,7 +7,7 @@ from pathlib import Path
 from socket import socket
 
 from uvicorn import Config
-from uvicorn.supervisors import ChangeReload
+from uvicorn.supervisors.watchfilesreload import WatchFilesReload
 
 from chassis.server import exits
 from chassis.server.signals import Stop, stopping_signals
@@ -43,7 +43,7 @@ class Reloader:
             log_config=None,
         )
         both = [sockets.public] if sockets.management is None else [sockets.public, sockets.management]
-        watch = ChangeReload(config, target=_Child(self._factory, self._settings), sockets=both)
+        watch = WatchFilesReload(config, target=_Child(self._factory, self._settings), sockets=both)
         # It handles no SIGHUP, and the others only from its start on; what came until here is in ``stop``.
         for number in stopping_signals():
             signal.signal(number, watch.signal_handler)

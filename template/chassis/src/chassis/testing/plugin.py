@@ -6,12 +6,15 @@ theirs and not that of anyio's own plugin.
 
 import pytest
 
+from chassis.startup import import_fastapi
+
 pytest.register_assert_rewrite("chassis.testing.conformance")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the fixtures after every installed plugin."""
+    """Register the fixtures after every installed plugin, and import FastAPI as the process of the service does."""
+    import_fastapi()
     from chassis.testing import fixtures
 
     config.pluginmanager.register(fixtures, "chassis-fixtures")

@@ -1,11 +1,11 @@
 """The application inside the layer, with health and metrics beside it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, Router
@@ -118,7 +118,7 @@ class Wrapped:
 
     async def _metrics(self, request: Request) -> Response:
         # In a thread: thousands of series take tens of milliseconds, which requests must not wait for.
-        body, content_type = await run_in_threadpool(
+        body, content_type = await asyncio.to_thread(
             self.environment.metrics.render, request.headers.get("accept")
         )
         return Response(body, headers={"content-type": content_type})
