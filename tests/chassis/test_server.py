@@ -416,7 +416,7 @@ async def stop_under_load(process: Process, management_port: int) -> Drain:
     for _ in range(200):  # the event is set in the worker that answers: reach both
         with suppress(OSError, asyncio.IncompleteReadError):
             await fetch(management_port, "/release")
-        if process.events("requests finished"):
+        if len(process.events("requests finished")) == len(process.events("serving")):
             break
     drain.held = await held.receive()
     held.close()

@@ -59,7 +59,7 @@ def _models_deferred() -> Iterator[None]:
     """
     config, rebuild = BaseModel.model_config, BaseModel.__dict__["model_rebuild"]
 
-    def rebuild_when_used(cls: type[BaseModel], **given: Any) -> bool | None:
+    def rebuild_when_used(cls: type[BaseModel], /, **given: Any) -> bool | None:
         # pydantic passes arguments when a model is used; FastAPI, which completes three models at once, passes none.
         built: bool | None = rebuild.__func__(cls, **given) if given else None
         return built
