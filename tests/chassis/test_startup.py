@@ -7,6 +7,7 @@ import textwrap
 from typing import Any
 
 import pytest
+from fastapi._compat import shared
 
 DEFERRED = "from chassis.startup import import_fastapi; import_fastapi()"
 PLAIN = "import fastapi"
@@ -250,3 +251,7 @@ def test_the_process_of_a_service_imports_so_and_freezes_what_it_has() -> None:
         print(json.dumps([gc.isenabled(), gc.get_freeze_count() > 50_000, OpenAPI.__pydantic_complete__]))
     """
     assert says(program) == [True, True, False]
+
+
+def test_the_tests_of_the_chassis_run_on_it() -> None:
+    assert shared.is_pydantic_v1_model_class.__module__ == "chassis.startup"

@@ -75,11 +75,8 @@ def test_what_masking_costs_is_what_was_measured() -> None:
 
 
 def test_what_the_start_costs_is_shared_as_the_page_says() -> None:
-    imports, memory = "imports, million instructions", "memory over bare"
-    assert 0.4 < value(imports, "libraries") / value(imports, "chassis") < 0.5
-    assert 0.35 < value(memory, "libraries") / value(memory, "chassis") < 0.5
-    budgets = {
-        one["measure"]: one["budget"] for one in newest() if one["subject"] == "chassis" and "budget" in one
-    }
-    assert value(imports, "chassis") - value(imports, "libraries") <= budgets[imports]
-    assert 1.2 < (value(memory, "chassis") - value(memory, "libraries")) / budgets[memory] < 1.5
+    measure = "imports, million instructions"
+    put_off, libraries, own = (value(measure, subject) for subject in ("put off", "libraries", "own"))
+    assert put_off < 0 < min(libraries, own)
+    assert -put_off == pytest.approx(libraries + own, rel=0.15)
+    assert put_off + libraries + own == pytest.approx(value(measure, "chassis"), abs=0.1)

@@ -61,6 +61,10 @@ def test_the_parts_are_what_the_others_are_made_of(load_settings, app_factory, e
     assert load_settings(environ) == settings
     assert app_factory(settings).environment.settings is settings
 
+def test_fastapi_is_imported_as_the_process_of_a_service_does_it():
+    from fastapi._compat import shared
+    assert shared.is_pydantic_v1_model_class.__module__ == "chassis.startup"
+
 def test_config_counts_and_env_file_does_not(settings):
     assert settings.service.description == "From config."
     assert settings.service.version == "0.0.0"
