@@ -553,6 +553,36 @@ async def test_an_included_router_gives_the_template_of_whatever_is_in_it(path: 
     assert f'service_requests_total{{method="GET",route="{template}",' in rendered(service)
 
 
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/", "/{path}"),
+        ("/a/b.js", "/{path}"),
+        ("/nothing/index.js", "/{path}"),
+        ("/a//b.js", "/{path}"),
+        ("/shop", "/shop/{path}"),
+        ("/shop/a/b.js", "/shop/{path}"),
+        ("/shop/a/b.js/", "/shop/{path}"),
+        ("/shop//a", "/shop/{path}"),
+        ("/v1/shop/a/b.js", "/v1/shop/{path}"),
+        ("/tenants/acme/shop/a/b.js", "/tenants/{tenant}/shop/{path}"),
+    ],
+)
+async def test_the_files_of_a_frontend_have_one_template(path: str, template: str, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "index.html").write_text("home")
+    (tmp_path / "a/b.js").write_text("code")
+    router, below, service = APIRouter(), FastAPI(), build(APIRouter())
+    for owner in (router, below, service):
+        owner.frontend("/shop", directory=tmp_path)
+    service.include_router(router, prefix="/v1")
+    service.mount("/tenants/{tenant}", below)
+    service.frontend("/", directory=tmp_path)
+    async with client_of(service) as client:
+        await client.get(path)
+    assert f'service_requests_total{{method="GET",route="{template}",' in rendered(service)
+
+
 def rendered(service: Service) -> str:
     return service.environment.metrics.render(None)[0].decode()
 

@@ -49,6 +49,10 @@ class RouteTemplates:
             )
         if template is None:
             template = getattr(scope.get("route"), "path_format", None)
+        if template is None and included is not None and "frontend_path" in included:
+            # A file of a frontend. It is told apart from other routes only by what is left of its path.
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            template = f"{path.removesuffix(included['frontend_path']).rstrip('/')}/{{path}}"
         if template is None:
             return self._by_endpoint.get(id(scope.get("endpoint")), _NONE)[1]
         mounted = scope.get("root_path", "")
