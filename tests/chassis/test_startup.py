@@ -108,6 +108,113 @@ def test_nothing_of_the_document_is_built_before_it_is_asked_for() -> None:
     assert after == ["OAuthFlows", "OpenAPI"]
 
 
+@pytest.mark.parametrize("imported", [DEFERRED, PLAIN])
+def test_a_model_of_fastapi_finds_its_own_names_wherever_it_is_first_used(imported: str) -> None:
+    program = f"""
+        {imported}
+        import json
+        from fastapi import Header
+        from fastapi.openapi.models import Encoding
+
+        class Schema: ...
+        class PathItem: ...
+
+        print(json.dumps(Encoding(headers={{"a": {{"schema": {{"not": True}}}}}}).model_dump(exclude_unset=True)))
+    """
+    assert says(program) == {"headers": {"a": {"schema_": {"not_": True}}}}
+
+
+@pytest.mark.parametrize("imported", [DEFERRED, PLAIN])
+def test_a_service_may_inherit_from_a_model_of_fastapi(imported: str) -> None:
+    program = f"""
+        {imported}
+        import json
+        from fastapi.openapi.models import Schema
+        from fastapi.security import HTTPAuthorizationCredentials
+
+        class Own(Schema):
+            unit: str
+
+        class Credentials(HTTPAuthorizationCredentials):
+            user: int
+
+        print(json.dumps([
+            Own(unit="m", items={{"title": "t"}}).items.title,
+            [each.__pydantic_complete__ for each in (Own, Credentials)],
+            Credentials.model_config,
+        ]))
+    """
+    assert says(program) == ["t", [True, True], {}]
+
+
+def test_a_dependency_on_a_model_of_fastapi_takes_its_parameters() -> None:
+    program = """
+        {imported}
+        import json
+        from fastapi import Depends, FastAPI
+        from fastapi.openapi.models import Contact
+        from fastapi.security import HTTPAuthorizationCredentials
+        assert not hasattr(Contact.model_construct(), "__signature__")
+        app = FastAPI()
+
+        @app.get("/")
+        def read(given: HTTPAuthorizationCredentials = Depends(), contact: Contact = Depends()) -> None: ...
+
+        asked = app.openapi()["paths"]["/"]["get"]["parameters"]
+        print(json.dumps([each["name"] for each in asked]))
+    """
+    deferred, plain = (says(program.replace("{imported}", each)) for each in (DEFERRED, PLAIN))
+    assert deferred == plain
+    assert deferred[:2] == ["scheme", "credentials"]
+
+
+def test_the_fields_of_the_models_of_fastapi_are_known_at_once() -> None:
+    program = """
+        {imported}
+        import json
+        from fastapi.openapi import models
+        from pydantic import BaseModel
+        found = [each for each in vars(models).values() if isinstance(each, type) and issubclass(each, BaseModel)]
+        print(json.dumps({
+            each.__name__: [str(field.annotation) for field in each.model_fields.values()] for each in found
+        }))
+    """
+    deferred, plain = (says(program.replace("{imported}", each)) for each in (DEFERRED, PLAIN))
+    assert deferred == plain
+
+
+def test_an_import_that_fails_leaves_pydantic_as_it_was() -> None:
+    program = """
+        import builtins, json, sys
+        import pydantic
+        from chassis.startup import hidden, import_fastapi
+        before = [pydantic.BaseModel.model_config, pydantic.BaseModel.__dict__["model_rebuild"]]
+        with hidden("fastapi.applications"):
+            try:
+                import_fastapi()
+            except ImportError:
+                failed = True
+        after = [pydantic.BaseModel.model_config, pydantic.BaseModel.__dict__["model_rebuild"]]
+        import_fastapi()
+        from fastapi import FastAPI
+        print(json.dumps([failed, all(map(lambda a, b: a is b, before, after)), FastAPI().openapi()["paths"]]))
+    """
+    assert says(program) == [True, True, {}]
+
+
+def test_a_setting_of_all_models_is_one_of_the_models_of_fastapi_too() -> None:
+    program = """
+        from pydantic import BaseModel
+        BaseModel.model_config = {"validate_assignment": True}
+        {imported}
+        import json
+        from fastapi.openapi.models import Contact
+        print(json.dumps([BaseModel.model_config, Contact.model_config]))
+    """
+    deferred, plain = (says(program.replace("{imported}", each)) for each in (DEFERRED, PLAIN))
+    assert deferred == plain
+
+
 def test_models_of_a_service_are_built_as_ever() -> None:
     program = f"""
         import pydantic
@@ -124,7 +231,7 @@ def test_models_of_a_service_are_built_as_ever() -> None:
 
         class Names(RootModel[list[str]]): ...
 
-        deferred = [each for each in below(BaseModel) if each.model_config.get("defer_build")]
+        deferred = [each for each in below(BaseModel) if not each.__pydantic_complete__]
         print(json.dumps([
             sorted({{each.__module__.partition(".")[0] for each in deferred}}),
             [each.__pydantic_complete__ for each in (Own, Names)],

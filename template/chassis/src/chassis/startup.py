@@ -8,9 +8,11 @@ reloader, structlog the colours of its tracebacks. Decision 0010 has what each c
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from inspect import Signature
+from typing import Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.errors import PydanticUndefinedAnnotation
 
 __all__ = ["hidden", "import_fastapi", "import_uvicorn"]
 
@@ -47,8 +49,8 @@ def import_fastapi() -> None:
     if "fastapi" in sys.modules:
         return
     with _models_deferred():
-        import fastapi._compat
-    _leave_pydantic_1_out(fastapi._compat.shared)  # noqa: SLF001 - no other way in, and looked at before it is used
+        import fastapi  # noqa: F401 - for what it leaves in memory
+    _leave_pydantic_1_out(sys.modules.get("fastapi._compat.shared"))
 
 
 @contextmanager
@@ -58,19 +60,60 @@ def _models_deferred() -> Iterator[None]:
     Source: https://docs.pydantic.dev/latest/api/config/#pydantic.config.ConfigDict.defer_build
     """
     config, rebuild = BaseModel.model_config, BaseModel.__dict__["model_rebuild"]
+    before = set(_models(BaseModel))
 
     def rebuild_when_used(cls: type[BaseModel], /, **given: Any) -> bool | None:
         # pydantic passes arguments when a model is used; FastAPI, which completes three models at once, passes none.
-        built: bool | None = rebuild.__func__(cls, **given) if given else None
+        built: bool | None = rebuild.__func__(cls, **given) if given else _look_names_up(cls, rebuild)
         return built
 
-    BaseModel.model_config = ConfigDict(defer_build=True)
+    BaseModel.model_config = ConfigDict(**{**config, "defer_build": True})
     BaseModel.model_rebuild = classmethod(rebuild_when_used)  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
         BaseModel.model_config = config
         BaseModel.model_rebuild = rebuild  # type: ignore[method-assign]
+        for model in set(_models(BaseModel)) - before:
+            model.model_config.pop("defer_build", None)  # a model that inherits from it is not to be deferred
+            if not model.__pydantic_complete__:
+                model.__signature__ = _Signature(model)  # type: ignore[assignment]
+
+
+def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for model in base.__subclasses__():
+        yield model
+        yield from _models(model)
+
+
+class _Signature:
+    """The signature of a model, as ``Depends`` looks at it: pydantic sets it when it builds the model."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._model = model
+
+    def __get__(self, instance: BaseModel | None, owner: type[BaseModel]) -> Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")  # as with a model that is built
+        self._model.model_rebuild()
+        return self._model.__signature__
+
+
+def _look_names_up(cls: type[BaseModel], rebuild: Any) -> bool | None:
+    """Let a model find the names in its annotations, and be built no further.
+
+    Looked up when the model is used, they could be names of whoever uses it: its ``Header`` for FastAPI's.
+    """
+
+    def not_yet(cls: type[BaseModel], /, *_: Any) -> NoReturn:
+        raise PydanticUndefinedAnnotation(None, f"{cls.__name__} is built when it is used")
+
+    cls.__get_pydantic_core_schema__ = classmethod(not_yet)  # type: ignore[method-assign, assignment]
+    try:
+        built: bool | None = rebuild.__func__(cls, raise_errors=False)
+    finally:
+        del cls.__get_pydantic_core_schema__
+    return built
 
 
 def _leave_pydantic_1_out(shared: Any) -> None:
