@@ -84,7 +84,12 @@ class Shop:
         self.management = None
         if settings.server.management_port is not None:
             self.management = Starlette(
-                routes=[Route("/metrics", self.metrics), Route("/release", self.release), *health.routes()]
+                routes=[
+                    Route("/metrics", self.metrics),
+                    Route("/release", self.release),
+                    Route("/block", self.block),
+                    *health.routes(),
+                ]
             )
 
     async def hold(self):
@@ -543,12 +548,14 @@ def test_it_survives_its_terminal_under_nohup(start):
     assert process.exit_code() == 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_thread_that_never_ends_does_not_hold_up_the_stop(start, workers):
-    process = start(DRAIN_DELAY=0, SHUTDOWN_TIMEOUT=0.2, WORKERS=workers)
+@pytest.mark.parametrize(("workers", "managed"), [(1, False), (2, False), (1, True)])
+def test_a_thread_that_never_ends_does_not_hold_up_the_stop(start, workers, managed):
+    ports = {"MANAGEMENT_PORT": free_port()} if managed else {}
+    process = start(DRAIN_DELAY=0, SHUTDOWN_TIMEOUT=0.2, WORKERS=workers, **ports)
 
     async def block() -> None:
-        connection = await Connection.open(process.port)
+        port = process.port  # waits until it serves
+        connection = await Connection.open(ports.get("MANAGEMENT_PORT", port))
         await connection.send("/block")
         await asyncio.to_thread(process.wait_for, "thread blocked")
         process.signal(signal.SIGTERM)

@@ -170,7 +170,7 @@ class Worker:
 
         if management is not None:
             await management.refuse(last=False)  # another worker may still need it
-            await management.finish(_MANAGEMENT_LIMIT)
+            self._cut_off += await management.finish(_MANAGEMENT_LIMIT)
             await management.close()
         clean = await public.close()
         log.info("stopped")
