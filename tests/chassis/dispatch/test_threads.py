@@ -55,6 +55,12 @@ class Blocks:
     def __call__(self) -> None: ...
 
 
+class Foreign(BaseRoute):
+    """A route of another library, which has dependants of its own."""
+
+    dependant = "none of FastAPI's"
+
+
 def routes_of(endpoint: Callable[..., Any], *dependencies: Callable[..., Any]) -> list[BaseRoute]:
     """Return the routes of an application that includes a router of a router with one route."""
     app, outer, inner = FastAPI(openapi_url=None), APIRouter(), APIRouter(prefix="/inner")
@@ -85,6 +91,7 @@ async def test_a_service_that_is_async_throughout_needs_none(
         [Route("/", lambda _: Response())],
         [Route("/", HTTPEndpoint)],
         [Mount("/static", StaticFiles(directory="."))],
+        [Foreign()],
     ],
 )
 async def test_one_that_may_block_has_them_ready(routes: list[BaseRoute], prepared: list[str]) -> None:

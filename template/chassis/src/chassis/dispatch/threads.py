@@ -23,8 +23,8 @@ async def prepare_threads(routes: Iterable[BaseRoute]) -> None:
 
 
 def _is_async(context: RouteContext) -> bool:
-    dependant: Dependant | None = getattr(context, "dependant", None)
-    if dependant is None:
+    dependant = getattr(context, "dependant", None)
+    if not isinstance(dependant, Dependant):
         return iscoroutinefunction(context.endpoint)  # a mounted application has none, and may need threads
     return iscoroutinefunction(dependant.call) and all(
         iscoroutinefunction(call) or isasyncgenfunction(call) for call in _dependencies(dependant)
