@@ -3,13 +3,16 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
 from log_capture import capture_logs
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from pydantic import ValidationError
 
 from chassis import release
@@ -385,6 +388,42 @@ def test_a_library_may_register_a_collector_of_any_name() -> None:
     told = values(metrics)
     assert told['library_depth_now{la_bel="x"}'] == 3
     assert told['library_info{version="2"}'] == 1
+
+
+@pytest.mark.anyio
+async def test_a_collector_that_hangs_takes_one_thread_however_often_it_is_asked() -> None:
+    metrics, asked, free = make(), threading.Event(), threading.Event()
+
+    class Hangs(Collector):
+        def collect(self) -> Iterator[Metric]:
+            asked.set()
+            free.wait()
+            yield from ()
+
+    before = threading.active_count()
+    metrics.registry.register(Hangs())
+    scrapes = [asyncio.create_task(metrics.scrape()) for _ in range(20)]
+    assert await asyncio.to_thread(asked.wait, 30)
+    assert threading.active_count() <= before + 2  # this one, and the one that asked
+    free.set()
+    assert len(await asyncio.gather(*scrapes)) == 20
+
+
+@pytest.mark.anyio
+async def test_what_is_logged_of_a_scrape_has_the_context_of_its_request() -> None:
+    metrics = make()
+    seen: list[str] = []
+    name: ContextVar[str] = ContextVar("name")
+
+    class Asks(Collector):
+        def collect(self) -> Iterator[Metric]:
+            seen.append(name.get())
+            yield from ()
+
+    metrics.registry.register(Asks())
+    name.set("scrape")
+    await metrics.scrape()
+    assert seen == ["scrape"]
 
 
 def test_a_collector_that_fails_is_logged_and_left_out() -> None:

@@ -44,6 +44,7 @@ def test_nothing_is_collected_while_it_is_held() -> None:
 def test_what_was_built_is_frozen() -> None:
     with held():
         kept = [object()]
+        freeze()
     assert gc.get_freeze_count() > 0
     assert not any(one is kept for one in gc.get_objects())
 
@@ -62,9 +63,14 @@ def test_a_collector_that_is_off_stays_off() -> None:
     assert not gc.isenabled()
 
 
-def test_the_garbage_of_the_start_is_not_kept() -> None:
+def test_what_is_only_imported_is_not_frozen() -> None:
     with held():
-        pass
+        kept = [object()]
+    assert gc.get_freeze_count() == 0
+    assert any(one is kept for one in gc.get_objects())
+
+
+def test_the_garbage_of_the_start_is_not_kept() -> None:
     garbage = weakref.ref(Node())
     freeze()
     assert garbage() is None

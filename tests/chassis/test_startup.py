@@ -152,20 +152,17 @@ def test_a_dependency_on_a_model_of_fastapi_takes_its_parameters() -> None:
         {imported}
         import json
         from fastapi import Depends, FastAPI
-        from fastapi.openapi.models import Contact
         from fastapi.security import HTTPAuthorizationCredentials
-        assert not hasattr(Contact.model_construct(), "__signature__")
         app = FastAPI()
 
         @app.get("/")
-        def read(given: HTTPAuthorizationCredentials = Depends(), contact: Contact = Depends()) -> None: ...
+        def read(given: HTTPAuthorizationCredentials = Depends()) -> None: ...
 
         asked = app.openapi()["paths"]["/"]["get"]["parameters"]
         print(json.dumps([each["name"] for each in asked]))
     """
     deferred, plain = (says(program.replace("{imported}", each)) for each in (DEFERRED, PLAIN))
-    assert deferred == plain
-    assert deferred[:2] == ["scheme", "credentials"]
+    assert deferred == plain == ["scheme", "credentials"]
 
 
 def test_the_fields_of_the_models_of_fastapi_are_known_at_once() -> None:
@@ -233,13 +230,13 @@ def test_models_of_a_service_are_built_as_ever() -> None:
 
         deferred = [each for each in below(BaseModel) if not each.__pydantic_complete__]
         print(json.dumps([
-            sorted({{each.__module__.partition(".")[0] for each in deferred}}),
+            sorted({{each.__module__ for each in deferred}}),
             [each.__pydantic_complete__ for each in (Own, Names)],
             BaseModel.model_config,
             BaseModel.__dict__["model_rebuild"] is rebuild,
         ]))
     """
-    assert says(program) == [["fastapi"], [True, True], {}, True]
+    assert says(program) == [["fastapi.openapi.models"], [True, True], {}, True]
 
 
 @pytest.mark.parametrize("imported", [DEFERRED, PLAIN])
@@ -350,14 +347,18 @@ def test_a_module_is_hidden_only_meanwhile() -> None:
     assert says(program) == [False, True, True]
 
 
-def test_the_process_of_a_service_imports_so_and_freezes_what_it_has() -> None:
+def test_the_process_of_a_service_imports_so_with_the_collector_held() -> None:
     program = """
+        import gc
+        import sys
+        walks = []
+        gc.callbacks.append(lambda phase, _: walks.append(phase))
         import chassis.server
-        import gc, json, sys
+        import json
         from fastapi.openapi.models import OpenAPI
-        print(json.dumps([gc.isenabled(), gc.get_freeze_count() > 50_000, OpenAPI.__pydantic_complete__]))
+        print(json.dumps([len(walks) < 50, gc.isenabled(), gc.get_freeze_count(), OpenAPI.__pydantic_complete__]))
     """
-    assert says(program) == [True, True, False]
+    assert says(program) == [True, True, 0, False]
 
 
 def test_the_tests_of_the_chassis_run_on_it() -> None:

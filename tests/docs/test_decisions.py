@@ -183,17 +183,17 @@ def test_each_feature_owns_its_group_of_settings() -> None:
     assert len({home[1] for home in others}) == len(others)
 
 
-# 0007, 0009, 0010: private names of the framework
+# 0007, 0009: private names of the framework
 
 
-def test_private_names_of_fastapi_are_imported_by_one_package_and_the_start() -> None:
+def test_private_names_of_fastapi_are_imported_by_one_package() -> None:
     private = {
-        path.name if path.parent == LIBRARY else path.parent.name
+        path.parent.name
         for path, module, name in imports()
         if module.split(".")[0] in {"fastapi", "starlette"}
         and any(part.startswith("_") for part in (*module.split("."), name))
     }
-    assert private == {"dispatch", "startup.py"}
+    assert private == {"dispatch"}
 
 
 def test_private_names_that_the_layer_reads_stand_in_one_module() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi.security import HTTPBearer
 from starlette.endpoints import HTTPEndpoint
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -51,6 +52,10 @@ async def answers(_: Any) -> Response:
     return Response()
 
 
+class Waits:
+    async def __call__(self) -> None: ...
+
+
 class Blocks:
     def __call__(self) -> None: ...
 
@@ -70,7 +75,7 @@ def routes_of(endpoint: Callable[..., Any], *dependencies: Callable[..., Any]) -
     return app.routes
 
 
-@pytest.mark.parametrize("routes", [[], routes_of(waits, waits, yields), [Route("/", answers)]])
+@pytest.mark.parametrize("routes", [[], routes_of(waits, waits, yields, HTTPBearer()), [Route("/", answers)]])
 async def test_a_service_that_is_async_throughout_needs_none(
     routes: list[BaseRoute], prepared: list[str]
 ) -> None:
@@ -86,6 +91,7 @@ async def test_a_service_that_is_async_throughout_needs_none(
         routes_of(functools.partial(blocks)),
         routes_of(Blocks()),
         routes_of(waits, blocks),
+        routes_of(waits, Waits),
         routes_of(waits, blocks_and_yields),
         routes_of(waits, waits_for_one_that_blocks),
         [Route("/", lambda _: Response())],

@@ -3,7 +3,6 @@
 ``create_app`` builds everything and opens nothing; resources open when the server starts the lifespan.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -165,10 +164,7 @@ class Service(FastAPI):
         return RequestLayer(management, environment.collaborators(), routes=management.routes)
 
     async def _metrics(self, request: Request) -> Response:
-        # In a thread: thousands of series take tens of milliseconds, which requests must not wait for.
-        body, content_type = await asyncio.to_thread(
-            self.environment.metrics.render, request.headers.get("accept")
-        )
+        body, content_type = await self.environment.metrics.scrape(request.headers.get("accept"))
         return Response(body, headers={"content-type": content_type})
 
     async def _openapi_document(self, _: Request) -> Response:

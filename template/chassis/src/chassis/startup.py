@@ -8,7 +8,6 @@ reloader, structlog the colours of its tracebacks. Decision 0010 has what each c
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from inspect import Signature
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict
@@ -55,7 +54,7 @@ def import_fastapi() -> None:
 
 @contextmanager
 def _models_deferred() -> Iterator[None]:
-    """Let the pydantic models that are defined meanwhile be built when they are first used.
+    """Let the models of an OpenAPI document, if they are defined meanwhile, be built when they are first used.
 
     Source: https://docs.pydantic.dev/latest/api/config/#pydantic.config.ConfigDict.defer_build
     """
@@ -76,27 +75,14 @@ def _models_deferred() -> Iterator[None]:
         BaseModel.model_rebuild = rebuild  # type: ignore[method-assign]
         for model in set(_models(BaseModel)) - before:
             model.model_config.pop("defer_build", None)  # a model that inherits from it is not to be deferred
-            if not model.__pydantic_complete__:
-                model.__signature__ = _Signature(model)  # type: ignore[assignment]
+            if model.__module__ != "fastapi.openapi.models":
+                model.model_rebuild(raise_errors=False)
 
 
 def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
     for model in base.__subclasses__():
         yield model
         yield from _models(model)
-
-
-class _Signature:
-    """The signature of a model, as ``Depends`` looks at it: pydantic sets it when it builds the model."""
-
-    def __init__(self, model: type[BaseModel]) -> None:
-        self._model = model
-
-    def __get__(self, instance: BaseModel | None, owner: type[BaseModel]) -> Signature:
-        if instance is not None:
-            raise AttributeError("__signature__")  # as with a model that is built
-        self._model.model_rebuild()
-        return self._model.__signature__
 
 
 def _look_names_up(cls: type[BaseModel], rebuild: Any) -> bool | None:

@@ -25,10 +25,15 @@ async def prepare_threads(routes: Iterable[BaseRoute]) -> None:
 def _is_async(context: RouteContext) -> bool:
     dependant = getattr(context, "dependant", None)
     if not isinstance(dependant, Dependant):
-        return iscoroutinefunction(context.endpoint)  # a mounted application has none, and may need threads
-    return iscoroutinefunction(dependant.call) and all(
-        iscoroutinefunction(call) or isasyncgenfunction(call) for call in _dependencies(dependant)
+        return _waits(context.endpoint)  # a mounted application has none, and may need threads
+    return _waits(dependant.call) and all(
+        _waits(call) or isasyncgenfunction(call) for call in _dependencies(dependant)
     )
+
+
+def _waits(call: Callable[..., Any] | None) -> bool:
+    """Tell whether this is an ``async`` function, or an object that is called like one, as ``HTTPBearer()`` is."""
+    return iscoroutinefunction(call) or iscoroutinefunction(getattr(type(call), "__call__", None))  # noqa: B004 - it is asked what it is
 
 
 def _dependencies(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:

@@ -10,7 +10,7 @@
 - ``upgrade``: the WebSocket handshake, and any other upgrade that a request offers
 - ``supervisor``: the parent of several workers
 - ``reloader``: restarts the service when a source file changes
-- ``collector``: the garbage collector, held while the service is built
+- ``collector``: the garbage collector, held while the service is imported and built
 - ``sockets``: opening the ports, and saying why that failed
 - ``signals``: what asks the process to stop
 - ``exits``: the exit codes
@@ -19,10 +19,11 @@ The drain is explained in ``docs/explanation/drain.md``.
 """
 
 from chassis.server import collector
-from chassis.startup import import_fastapi, import_uvicorn
 
-# Most of what lives as long as the process is made here.
+# Most of what lives as long as the process is made here, and none of it is garbage.
 with collector.held():
+    from chassis.startup import import_fastapi, import_uvicorn
+
     import_fastapi()
     import_uvicorn()
     from chassis.server.command import main

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from chassis.server import exits
+from chassis.server import collector, exits
 from chassis.server.process import run
 from chassis.service_settings import ServiceSettings
 from chassis.settings import SettingsError, load
@@ -22,7 +22,8 @@ def main(factory: str, settings: type[ServiceSettings], arguments: Sequence[str]
     hold_standard_streams()
     os.environ.update(_options(factory, arguments))
     try:
-        loaded = load(settings)
+        with collector.held():
+            loaded = load(settings)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return exits.CONFIG

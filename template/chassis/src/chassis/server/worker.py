@@ -68,6 +68,7 @@ class Worker:
         try:
             with collector.held():
                 application = build(self._factory, None if self._reads_settings else self._settings)
+                collector.freeze()
         except SettingsError as error:
             sys.stderr.write(f"{error}\n")
             return exits.CONFIG

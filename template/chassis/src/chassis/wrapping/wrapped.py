@@ -1,6 +1,5 @@
 """The application inside the layer, with health and metrics beside it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -117,10 +116,7 @@ class Wrapped:
         await self.app(scope, receive, send)
 
     async def _metrics(self, request: Request) -> Response:
-        # In a thread: thousands of series take tens of milliseconds, which requests must not wait for.
-        body, content_type = await asyncio.to_thread(
-            self.environment.metrics.render, request.headers.get("accept")
-        )
+        body, content_type = await self.environment.metrics.scrape(request.headers.get("accept"))
         return Response(body, headers={"content-type": content_type})
 
 
