@@ -50,6 +50,14 @@ def test_a_figure_over_its_budget_is_told_to_be() -> None:
     [
         ("README.md", "a third of the instructions", "instructions, hello-world", "chassis", 0.28, 0.38),
         ("README.md", "about half of its processor time", "sockets, server CPU", "chassis", 0.45, 0.6),
+        (
+            "README.md",
+            "starts in the time of bare FastAPI",
+            "imports, million instructions",
+            "chassis",
+            -60,
+            60,
+        ),
         ("README.md", "take seven times as much", "instructions, hello-world", "usual", 6.5, 7.5),
     ],
 )
