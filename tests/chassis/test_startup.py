@@ -240,8 +240,7 @@ def test_models_of_a_service_are_built_as_ever() -> None:
 
 
 @pytest.mark.parametrize("imported", [DEFERRED, PLAIN])
-@pytest.mark.parametrize("use", ["body: Old", "body: list[Old]", "body: Old | None = None"])
-def test_a_model_of_pydantic_1_is_refused_as_ever(imported: str, use: str) -> None:
+def test_a_model_of_pydantic_1_is_refused_as_ever(imported: str) -> None:
     program = f"""
         {imported}
         import json
@@ -257,13 +256,16 @@ def test_a_model_of_pydantic_1_is_refused_as_ever(imported: str, use: str) -> No
         class Old(BaseModel):
             name: str
 
-        try:
-            @app.post("/")
-            async def create({use}) -> None: ...
-        except PydanticV1NotSupportedError as error:
-            print(json.dumps("no longer supported" in str(error)))
+        refused = []
+        for use in (Old, list[Old], Old | None):
+            async def create(body: use) -> None: ...
+            try:
+                app.post("/")(create)
+            except PydanticV1NotSupportedError as error:
+                refused.append("no longer supported" in str(error))
+        print(json.dumps(refused))
     """
-    assert says(program) is True
+    assert says(program) == [True, True, True]
 
 
 def test_pydantic_1_is_not_imported_for_a_route() -> None:
