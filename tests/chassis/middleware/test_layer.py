@@ -583,6 +583,18 @@ async def test_the_files_of_a_frontend_have_one_template(path: str, template: st
     assert f'service_requests_total{{method="GET",route="{template}",' in rendered(service)
 
 
+async def test_a_path_that_only_begins_like_the_root_path_is_under_the_template_of_the_frontend(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "index.html").write_text("home")
+    service = build(APIRouter())
+    service.root_path = "/api"
+    service.frontend("/", directory=tmp_path)
+    async with client_of(service) as client:
+        await client.get("/apis/made/up")
+    assert 'service_requests_total{method="GET",route="/{path}",' in rendered(service)
+
+
 def rendered(service: Service) -> str:
     return service.environment.metrics.render(None)[0].decode()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from fastapi.routing import RouteContext, iter_route_contexts
+from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Scope
 
@@ -51,8 +52,8 @@ class RouteTemplates:
             template = getattr(scope.get("route"), "path_format", None)
         if template is None and included is not None and "frontend_path" in included:
             # A file of a frontend. It is told apart from other routes only by what is left of its path.
-            path = scope["path"].removeprefix(scope.get("root_path", ""))
-            template = f"{path.removesuffix(included['frontend_path']).rstrip('/')}/{{path}}"
+            folder = get_route_path(scope).removesuffix(included["frontend_path"])
+            template = f"{folder.rstrip('/')}/{{path}}"
         if template is None:
             return self._by_endpoint.get(id(scope.get("endpoint")), _NONE)[1]
         mounted = scope.get("root_path", "")
