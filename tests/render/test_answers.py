@@ -84,6 +84,7 @@ BAD_ANSWERS = [
     ("port", 1023, "root"),
     ("port", 65536, "65535"),
     ("port", "8000.5", "65535"),
+    ("port", float("inf"), "65535"),
     ("port", 9090, "management"),
     ("python_version", "3.10", "3.11"),
     ("python_version", "3.15", "3.11"),
@@ -185,7 +186,7 @@ def test_a_bad_answer_given_as_data_is_refused_with_its_reason(
         bad
         for bad in BAD_ANSWERS
         if bad[0] not in {"bundles", "ci", "deployment", "python_version"}
-        and bad[1] not in {"abc", "8000.5"}
+        and bad[1] not in {"abc", "8000.5", float("inf")}
         and bad[:2] != ("port", "")
     ],
 )
