@@ -583,16 +583,27 @@ async def test_the_files_of_a_frontend_have_one_template(path: str, template: st
     assert f'service_requests_total{{method="GET",route="{template}",' in rendered(service)
 
 
-async def test_a_path_that_only_begins_like_the_root_path_is_under_the_template_of_the_frontend(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/api", "/{path}"),
+        ("/api/made/up", "/{path}"),
+        ("/apis/made/up", "/{path}"),
+        ("/api/api-shop/made/up", "/api-shop/{path}"),
+        ("/api-shop/made/up", "/api-shop/{path}"),
+    ],
+)
+async def test_the_files_of_a_frontend_have_one_template_below_a_root_path(
+    path: str, template: str, tmp_path: Path
 ) -> None:
     (tmp_path / "index.html").write_text("home")
     service = build(APIRouter())
     service.root_path = "/api"
     service.frontend("/", directory=tmp_path)
+    service.frontend("/api-shop", directory=tmp_path)
     async with client_of(service) as client:
-        await client.get("/apis/made/up")
-    assert 'service_requests_total{method="GET",route="/{path}",' in rendered(service)
+        await client.get(path)
+    assert f'service_requests_total{{method="GET",route="{template}",' in rendered(service)
 
 
 def rendered(service: Service) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from fastapi.routing import RouteContext, iter_route_contexts
-from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Scope
 
@@ -52,8 +51,9 @@ class RouteTemplates:
             template = getattr(scope.get("route"), "path_format", None)
         if template is None and included is not None and "frontend_path" in included:
             # A file of a frontend. It is told apart from other routes only by what is left of its path.
-            folder = get_route_path(scope).removesuffix(included["frontend_path"])
-            template = f"{folder.rstrip('/')}/{{path}}"
+            # The file goes first, for a path may also begin like the root path and not be below it.
+            folder = scope["path"].removesuffix(included["frontend_path"]).rstrip("/") + "/"
+            template = f"/{folder.removeprefix(scope.get('root_path', '') + '/').lstrip('/')}{{path}}"
         if template is None:
             return self._by_endpoint.get(id(scope.get("endpoint")), _NONE)[1]
         mounted = scope.get("root_path", "")
