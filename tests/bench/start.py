@@ -26,9 +26,9 @@ ROUNDS = 9
 STARTS = 5
 
 BARE = "import fastapi, uvicorn"
-"""What the process of a bare service imports, beside its own code."""
+"""What a bare service imports. Its first route imports more: pydantic 1."""
 CHASSIS = "import chassis.server, chassis.app, chassis.settings"
-"""What that of a rendered service imports, in this order."""
+"""What a rendered service imports, in this order. Its settings files import more: yaml."""
 LIBRARIES = f"{BARE}, pydantic_settings, chassis.structured"
 """The two packages that every rendered service has with it, added to bare FastAPI."""
 PUT_OFF = (

@@ -1,6 +1,6 @@
 """What the start of a service leaves out of the libraries it imports, until something uses it.
 
-FastAPI builds the validators of the 40 models of an OpenAPI document, which only a request for that document
+FastAPI builds the validators of the models of an OpenAPI document, which only a request for that document
 uses, and imports pydantic 1 for the first route, to refuse its models. uvicorn imports the watcher of its
 reloader, structlog the colours of its tracebacks. Decision 0010 has what each costs.
 """
