@@ -132,6 +132,7 @@ def test_the_fixtures_give_a_service_what_they_promise(run_tests: RunTests, samp
         "documented/test_documented.py": DOCUMENTED,
     }
     conftests = {
+        "conftest.py": "import fastapi\n",  # pytest imports this before it configures its plugins
         "overridden/conftest.py": OVERRIDES,
         "documented/conftest.py": f"import pytest\n{override}",
     }

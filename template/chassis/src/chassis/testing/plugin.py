@@ -8,13 +8,15 @@ import pytest
 
 from chassis.startup import import_fastapi
 
+# As the process of a service does it, and before a conftest.py imports it: pytest imports this first.
+import_fastapi()
+
 pytest.register_assert_rewrite("chassis.testing.conformance")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the fixtures after every installed plugin, and import FastAPI as the process of the service does."""
-    import_fastapi()
+    """Register the fixtures after every installed plugin."""
     from chassis.testing import fixtures
 
     config.pluginmanager.register(fixtures, "chassis-fixtures")
