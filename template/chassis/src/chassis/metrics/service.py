@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
+from chassis.errors import Unavailable
 from chassis.metrics.directory import prepare, worker_directory
 from chassis.metrics.exchange import Exchange
 from chassis.metrics.exposition import expose
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from chassis.metrics.registry import ServiceRegistry
 
 SNAPSHOT_SECONDS = 1.0
+MOST_SCRAPES = 8
+"""Scrapes that wait at a time. One whose scraper has gone waits on, with its request, for as long as one hangs."""
 
 _NAME = pattern(r"service_[a-z0-9]+(_[a-z0-9]+)*")
 _LABEL = pattern(r"[a-z][a-z0-9_]*")
@@ -64,6 +67,7 @@ class Metrics:
         self._stopping = threading.Event()
         self._sharing: threading.Thread | None = None
         self._scrapes = ThreadPoolExecutor(1, thread_name_prefix="scrape")
+        self._waiting = 0
 
     # What the chassis records.
 
@@ -197,9 +201,17 @@ class Metrics:
         """Return what ``render`` does, from a thread: thousands of series would keep requests waiting.
 
         One at a time, in a thread of their own, so that a collector that hangs takes no other from anybody.
+        Raises ``Unavailable`` when ``MOST_SCRAPES`` are waiting already.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._scrapes, copy_context().run, self.render, accept)
+        if self._waiting >= MOST_SCRAPES:
+            raise Unavailable("Earlier scrapes have not ended: a metrics collector may hang.")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._scrapes, copy_context().run, self.render, accept
+            )
+        finally:
+            self._waiting -= 1
 
     def render(self, accept: str | None = None) -> tuple[bytes, str]:
         """Return the body and content type of a scrape's answer, for all workers. Safe in any thread."""

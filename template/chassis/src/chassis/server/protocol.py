@@ -3,7 +3,6 @@
 What it refuses it answers with a problem, as the application does.
 """
 
-import sys
 from typing import TYPE_CHECKING
 
 from chassis.server.refusal import LARGEST_HEAD
@@ -17,13 +16,18 @@ __all__ = ["LARGEST_HEAD", "bounded"]
 def bounded(protocol: "type[asyncio.Protocol]") -> "type[asyncio.Protocol]":
     """Return the protocol with such a bound and with its refusals as problems.
 
-    Neither parser is imported before it is known which one uvicorn takes.
+    The parser that uvicorn does not take is not imported. Raises ``TypeError`` for a protocol that is not known.
     """
-    h11 = sys.modules.get("uvicorn.protocols.http.h11_impl")
-    if h11 is not None and issubclass(protocol, h11.H11Protocol):
-        from chassis.server.with_h11 import RefusingProtocol
+    match protocol.__module__.rpartition(".")[2]:
+        case "httptools_impl":
+            from chassis.server.with_httptools import BoundedProtocol
 
-        return RefusingProtocol
-    from chassis.server.with_httptools import BoundedProtocol
+            return BoundedProtocol
+        case "h11_impl":
+            from chassis.server.with_h11 import RefusingProtocol
 
-    return BoundedProtocol
+            return RefusingProtocol
+        case _:
+            raise TypeError(
+                f"{protocol.__module__} of uvicorn has no bound here: known are httptools and h11"
+            )

@@ -8,10 +8,13 @@ import pytest
 
 from chassis.startup import import_fastapi
 
-# As the process of a service does it, and before a conftest.py imports it: pytest imports this first.
-import_fastapi()
-
 pytest.register_assert_rewrite("chassis.testing.conformance")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Import FastAPI as the process of a service does, before a ``conftest.py`` imports it."""
+    import_fastapi()
 
 
 @pytest.hookimpl(trylast=True)
