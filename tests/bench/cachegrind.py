@@ -5,23 +5,27 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 _COUNTED = re.compile(r"I\s+refs:\s+([\d,]+)")
 
 
-def count(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+def count(arguments: Sequence[str], environment: Mapping[str, str], folder: Path | None = None) -> int:
     """Return the instructions of one run of Python with these arguments, all threads together.
+
+    It runs in ``folder``, or where this process is.
 
     Raises ``RuntimeError`` when the program fails, or when valgrind is not installed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={folder}/out"]
+    with tempfile.TemporaryDirectory() as scratch:
+        valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={scratch}/out"]
         try:
             done = subprocess.run(
                 [*valgrind, sys.executable, *arguments],
                 check=False,
                 capture_output=True,
                 text=True,
+                cwd=folder,
                 # One order of sets in every run, and no run that writes what the next one finds.
                 env={**environment, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
             )

@@ -71,16 +71,8 @@ def render(folder: Path) -> Path:
 def serving(name: str, service: Path, *, collector: int = 0) -> Iterator[Server]:
     """Run a server until the block is left. ``collector`` is the port where spans are sent."""
     port = free_port()
-    if name in _RATIOS:
-        command = [sys.executable, "-m", "bench"]
-        folder = service
-        environment = _of_service(service, port, _RATIOS[name], collector)
-    else:
-        command = [sys.executable, "-m", "uvicorn", "--factory", f"subjects:{name.partition(',')[0]}"]
-        command += ["--port", str(port), "--loop", "uvloop", "--http", "httptools"]
-        command += [] if name.endswith(", access log") else ["--no-access-log"]
-        folder = HERE
-        environment = peers.environment(name)
+    module, arguments, folder, environment = program(name, service, port, collector=collector)
+    command = [sys.executable, "-m", module, *arguments]
     began = time.perf_counter()
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
@@ -98,6 +90,18 @@ def serving(name: str, service: Path, *, collector: int = 0) -> Iterator[Server]
             yield Server(process, port, time.perf_counter() - began)
         finally:
             _end(process)
+
+
+def program(
+    name: str, service: Path, port: int, *, collector: int = 0
+) -> tuple[str, list[str], Path, dict[str, str]]:
+    """Return the module to run, its arguments, where to run it, and its environment."""
+    if name in _RATIOS:
+        return "bench", [], service, _of_service(service, port, _RATIOS[name], collector)
+    arguments = ["--factory", f"subjects:{name.partition(',')[0]}", "--port", str(port)]
+    arguments += ["--loop", "uvloop", "--http", "httptools"]
+    arguments += [] if name.endswith(", access log") else ["--no-access-log"]
+    return "uvicorn", arguments, HERE, peers.environment(name)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

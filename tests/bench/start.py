@@ -20,7 +20,7 @@ import budgets
 import cachegrind
 import peers
 from figures import Figure, spread
-from servers import Server, render, serving
+from servers import Server, free_port, program, render, serving
 
 ROUNDS = 9
 STARTS = 5
@@ -44,6 +44,20 @@ before, began = set(sys.modules), time.process_time()
 spent = time.process_time() - began
 print(json.dumps({{"ms": spent * 1e3, "modules": sorted(set(sys.modules) - before)}}), flush=True)
 os._exit(0)  # what the interpreter does at its end is no part of a start
+"""
+_ANSWERED = """
+import os, runpy, socket, sys, threading, time
+def ask():
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", {port})) as client:
+                client.sendall(b"GET /items/1 HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n")
+                os._exit(client.recv(12) != b"HTTP/1.1 200")
+        except ConnectionRefusedError:
+            time.sleep(0.25)
+threading.Thread(target=ask).start()
+sys.argv = ["", *{arguments!r}]
+runpy.run_module({module!r}, run_name="__main__")
 """
 
 
@@ -69,6 +83,7 @@ def imports() -> list[Figure]:
     )
     chassis, libraries, put_off = ((each - bare) / 1e6 for each in others)
     found = not_needed(modules)
+    started = _started()
     return [
         Figure(
             measure="imports, million instructions",
@@ -89,6 +104,16 @@ def imports() -> list[Figure]:
                 ("own", chassis - put_off - libraries, "of these: the modules of the chassis"),
             )
         ),
+        *(
+            Figure(
+                measure="start to first answer, instructions",
+                subject=subject,
+                value=started[subject] / started["bare"],
+                unit="x bare",
+                absolute=f"{started[subject] / 1e6:,.0f} M",
+            )
+            for subject in ("bare", "chassis")
+        ),
         Figure(
             measure="imports, not needed",
             subject="chassis",
@@ -99,6 +124,20 @@ def imports() -> list[Figure]:
             absolute=", ".join(found),
         ),
     ]
+
+
+def _started() -> dict[str, int]:
+    """Count the instructions of a process that is a server, from its start to its first answer."""
+    with tempfile.TemporaryDirectory() as name:
+        service = render(Path(name))
+        _start("chassis", service)  # for the bytecode of the rendered service, as above
+        found = {}
+        for subject in ("bare", "chassis"):
+            port = free_port()
+            module, arguments, folder, environment = program(subject, service, port)
+            source = _ANSWERED.format(port=port, arguments=arguments, module=module)
+            found[subject] = cachegrind.count(["-c", source], environment, folder)
+        return found
 
 
 def import_time() -> Figure:

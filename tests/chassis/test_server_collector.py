@@ -63,11 +63,19 @@ def test_a_collector_that_is_off_stays_off() -> None:
     assert not gc.isenabled()
 
 
-def test_what_is_only_imported_is_not_frozen() -> None:
+def test_what_is_only_imported_is_old_and_not_frozen() -> None:
     with held():
         kept = [object()]
     assert gc.get_freeze_count() == 0
-    assert any(one is kept for one in gc.get_objects())
+    assert any(one is kept for one in gc.get_objects(generation=2))
+
+
+def test_what_was_frozen_before_stays_so() -> None:
+    frozen = [object()]
+    gc.freeze()
+    with held():
+        pass
+    assert not any(one is frozen for one in gc.get_objects())
 
 
 def test_the_garbage_of_the_start_is_not_kept() -> None:

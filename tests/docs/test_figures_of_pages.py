@@ -62,6 +62,7 @@ def test_a_figure_in_words_is_near_the_measured_one(
 
 def test_a_service_starts_in_about_the_time_of_bare_fastapi() -> None:
     assert "starts in about the time of bare FastAPI" in " ".join(text("README.md").split())
+    assert value("start to first answer, instructions", "chassis") < 1.1
     start = "cold start to first answer"
     assert value(start, "chassis") == pytest.approx(value(start, "bare"), rel=0.1)
 

@@ -242,6 +242,20 @@ def test_the_command_line_takes_every_default_and_one_answer_and_asks_for_no_tru
     assert recorded["_src_path"] == str(template)
 
 
+@pytest.mark.parametrize("there", [".gitignore", "LICENSE"])
+def test_who_has_a_gitignore_already_is_told_what_it_must_name(
+    there: str, slim_template: Path, tmp_path: Path
+) -> None:
+    (tmp_path / there).write_text("*.tmp\n", encoding="utf-8")
+    command = [sys.executable, "-m", "copier", "copy", "--defaults", slim_template, tmp_path]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    told = (
+        "Your .gitignore is as it was. First let it name .env, where secrets are, and .venv.\n" in done.stderr
+    )
+    assert told is (there == ".gitignore")
+    assert "Example Service is ready. Next:\n" in done.stderr
+
+
 def test_every_question_of_the_guide_is_asked_and_no_other(
     bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
