@@ -5,8 +5,8 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-VERSION = "0.5.1"
-RELEASED_AT = datetime(2026, 11, 28, 19, 5, 40, tzinfo=UTC)
+VERSION = "0.6.0"
+RELEASED_AT = datetime(2026, 11, 28, 21, 32, 42, tzinfo=UTC)
 
 
 @cache
