@@ -45,6 +45,25 @@ def test_a_figure_over_its_budget_is_told_to_be() -> None:
     assert all(one in page for one in over)
 
 
+def test_the_figures_at_their_budgets_are_named() -> None:
+    assert "Two figures lie at their budgets" in PERFORMANCE.read_text(encoding="utf-8")
+    named = {("sockets, server CPU", "chassis-100"), ("copier copy", f"{_files()} files")}
+    found = {
+        (one["measure"], one["subject"]): one["value"] / one["budget"]
+        for one in newest()
+        if one.get("within") is False
+    }
+    assert found.keys() <= named
+    assert all(ratio < 1.25 for ratio in found.values())
+    of_jinja = list((ROOT / "template").rglob("*.jinja"))
+    assert len(of_jinja) == pytest.approx(60, rel=0.1)
+
+
+def _files() -> str:
+    (subject,) = [one["subject"] for one in newest() if one["measure"] == "copier copy"]
+    return subject.removesuffix(" files")
+
+
 @pytest.mark.parametrize(
     ("page", "says", "measure", "subject", "least", "most"),
     [
