@@ -485,6 +485,11 @@ async def test_a_head_without_an_end_is_refused_before_it_fills_the_memory(site:
     writer.close()
 
 
+def test_a_protocol_that_has_no_bound_is_refused() -> None:
+    with pytest.raises(TypeError, match="known are httptools and h11"):
+        bounded(asyncio.Protocol)
+
+
 @pytest.mark.parametrize("own", [HttpToolsProtocol, H11Protocol])
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01 hello\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"]
